@@ -1,0 +1,76 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+
+# Stamps: a part is installed again only when something it is made from is newer than its stamp.
+MADE := $(VENV)/.made
+RUN := $(VENV)/.run
+TEST := $(VENV)/.test
+LINT := $(VENV)/.lint
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # one pip at a time in one .venv
+.PHONY: help install dev run test lint types layers check format lock
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(RUN) ## Install the service into .venv (PYTHON=python3.12 chooses the Python)
+
+run: $(RUN) ## Install, then start the service
+	@$(BIN)/leadintake serve
+
+dev: $(RUN) $(TEST) $(LINT) ## Install what the tests and checks need too
+
+test: $(RUN) $(TEST) ## Run the tests (ARGS='-k reference' chooses some)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+lint: $(LINT) ## Check style, format and the length of each source file
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check || { echo 'Not formatted: run make format' >&2; exit 1; }
+	@find src -name '*.py' -exec awk 'FNR == 251 { print FILENAME ": over 250 lines"; long = 1 } END { exit long }' {} +
+
+types: dev ## Check types
+	@$(BIN)/mypy
+
+layers: $(RUN) $(LINT) ## Check which layer imports which
+	@$(BIN)/lint-imports --no-logo
+
+check: lint types layers test ## All of the above that checks
+
+format: $(LINT) ## Repair style and format, as far as ruff can
+	@$(BIN)/ruff check --quiet --fix-only
+	@$(BIN)/ruff format --quiet
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
+
+lock: $(MADE) ## Lock the dependencies of pyproject.toml (UPGRADE=--upgrade takes the newest)
+	@$(PIP) uv
+	@$(COMPILE) pyproject.toml -o requirements/run.txt
+	@$(COMPILE) --group build -c requirements/run.txt -o requirements/build.txt
+	@$(COMPILE) --group test -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
+	@$(COMPILE) --group lint -c requirements/run.txt -c requirements/build.txt -c requirements/test.txt -o requirements/lint.txt
+	@! grep -nE '://|^ *--(index|extra-index|find-links|trusted-host)' requirements/*.txt
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'leadintake needs Python 3.11 or newer. Name one: make run PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(RUN): $(MADE) requirements/run.txt requirements/build.txt pyproject.toml src/leadintake/__init__.py
+	@echo 'Installing leadintake into $(VENV) ...'
+	@$(PIP) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TEST): $(MADE) requirements/test.txt
+	@echo 'Installing what the tests need ...'
+	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(LINT): $(MADE) requirements/lint.txt
+	@echo 'Installing what the checks need ...'
+	@$(PIP) --require-hashes -r requirements/lint.txt
+	@touch $@

@@ -1,0 +1,5 @@
+"""The command line as `python -m leadintake`."""
+
+from leadintake.entrypoints.cli import main
+
+main()

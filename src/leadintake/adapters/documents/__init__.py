@@ -1,0 +1,1 @@
+"""Telling what kind of document a file is, from its bytes."""

@@ -1,0 +1,1 @@
+"""Where resumes lie: a folder of this machine."""

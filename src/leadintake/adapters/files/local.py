@@ -1,0 +1,248 @@
+"""Resumes as files in one folder. Nothing here blocks the event loop, and nothing is whole in memory."""
+
+import asyncio
+import hashlib
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from uuid import uuid4
+
+from leadintake.application.ports import Received
+from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
+from leadintake.domain.lead import Resume
+from leadintake.domain.resume import Finding
+
+T = TypeVar("T")
+
+CHUNK = 256 * 1024
+"""Bytes a hop to a thread carries: less memory, and faster, than 1 MiB."""
+
+THREADS = 4
+"""With 16 and with 64 uploads at once, 4 of 2, 4, 8 and 16 threads stored the most and answered soonest (on 2 cores).
+Each more takes up to 2 MB.
+"""
+
+BARE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
+"""What a path here looks like: no folder, nothing hidden, nothing to encode."""
+
+PROBE = bytes(4096)
+"""A block, so that no file system keeps it beside the name, where there is room on a full disk too."""
+
+
+class LocalFiles:
+    """A folder of files, made with mode 0700 where it is missing. `max_bytes` is the most that one file may have.
+
+    A folder that vanishes later is not made again: it was a disk, and what is written below its mount point is lost.
+    Every OSError is Unavailable, which is temporary to the caller.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, inspect: Callable[[BinaryIO], Finding]) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self.inspect = inspect
+        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+
+    def close(self) -> None:
+        """Return once the threads are done with what they began."""
+        self.pool.shutdown()
+
+    def at(self, path: str) -> Path:
+        """The file of a path; raises FileUnavailable unless it is a bare name."""
+        if not BARE_NAME.fullmatch(path):
+            raise FileUnavailable
+        return self.folder / path
+
+    @asynccontextmanager
+    async def receive(self) -> AsyncIterator["LocalUpload"]:
+        """Start an upload; see the port."""
+        upload = LocalUpload(self)
+        try:
+            yield upload
+        finally:
+            upload.end()
+
+    async def open(self, resume: Resume) -> AsyncIterator[bytes]:
+        """Check the whole file first, so that not one wrong byte goes out; raises FileUnavailable."""
+        return self._chunks(await done(self.pool.submit(self._checked, resume)))
+
+    async def remove(self, path: str) -> None:
+        """Delete a file; raises Unavailable."""
+        await done(self.pool.submit(partial(self.at(path).unlink, missing_ok=True)))
+
+    async def untouched_since(self, before: datetime) -> list[str]:
+        """The names last written before then, whatever else may lie in the folder; raises Unavailable."""
+        return await done(self.pool.submit(self._untouched_since, before.timestamp()))
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless there is room for one more file of `max_bytes`, and writing works."""
+        await done(self.pool.submit(self._probe))
+
+    def _checked(self, resume: Resume) -> "OpenFile":
+        try:
+            file = OpenFile(os.open(self.at(resume.path), os.O_RDONLY))
+            if not file.holds(resume):
+                raise FileUnavailable
+        except OSError as error:
+            raise FileUnavailable from error
+        return file
+
+    async def _chunks(self, file: "OpenFile") -> AsyncIterator[bytes]:
+        while chunk := await done(self.pool.submit(file.read)):
+            yield chunk
+
+    def _untouched_since(self, before: float) -> list[str]:
+        names = []
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # renamed or removed since it was listed
+                    is_ours = BARE_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                    if is_ours and entry.stat(follow_symlinks=False).st_mtime < before:
+                        names.append(entry.name)
+        return names
+
+    def _probe(self) -> None:
+        space = os.statvfs(self.folder)
+        if space.f_bavail * space.f_frsize < self.max_bytes:
+            raise Unavailable
+        path = part_of(self.folder)
+        try:
+            with create(path) as file:
+                file.write(PROBE)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+class LocalUpload:
+    """One file on its way into the folder, under a name of its own until it is kept.
+
+    Whatever touches the file runs in a thread of the pool, one hop at a time.
+    """
+
+    def __init__(self, store: LocalFiles) -> None:
+        self._store = store
+        self._path = part_of(store.folder)
+        self._file: BinaryIO | None = None
+        self._buffer = bytearray()
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._kept = False
+        self._hop: Future[Any] | None = None
+
+    async def write(self, chunk: bytes | bytearray) -> None:
+        """Take the next bytes; raises TooLarge with the first one over the limit, or Unavailable."""
+        self._size += len(chunk)
+        if self._size > self._store.max_bytes:
+            megabytes = self._store.max_bytes * 10 // 2**20 / 10
+            raise TooLarge(f"The file is larger than {megabytes:g} MB. Make it smaller, perhaps with fewer pictures.")
+        if len(self._buffer) + len(chunk) > CHUNK:
+            await self._run(self._write_out)
+        self._buffer += chunk
+
+    async def finish(self) -> Received:
+        """Write out and look at the file; nothing is made of an empty one. Raises Unavailable."""
+        finding = await self._run(self._look) if self._size else Finding(None, why="is empty")
+        return Received(self._size, self._digest.hexdigest(), finding)
+
+    async def keep(self, path: str) -> None:
+        """Return once the file is durable under this path; raises Unavailable, and then there is no file.
+
+        A failed fsync is never tried again: the next would succeed, because what was not written counts as written.
+        """
+        await self._run(partial(self._make_durable, self._store.at(path)))
+        self._kept = True
+
+    def end(self) -> None:
+        """Close the file, and remove it unless it was kept.
+
+        Never waits, so that it works while being cancelled. Where a hop is still under way, its thread does it after
+        that, so that nothing is written to a closed descriptor.
+        """
+        if self._hop:
+            self._hop.add_done_callback(self._clean_up)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        hop = self._store.pool.submit(work)
+        self._hop = hop
+        return await done(hop)
+
+    def _write_out(self) -> BinaryIO:
+        if self._file is None:
+            self._file = create(self._path)
+        self._file.write(self._buffer)
+        self._digest.update(self._buffer)
+        self._buffer.clear()
+        return self._file
+
+    def _look(self) -> Finding:
+        file = self._write_out()
+        file.seek(0)
+        return self._store.inspect(file)
+
+    def _make_durable(self, path: Path) -> None:
+        file = self._write_out()
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        self._path = self._path.rename(path)
+        folder = os.open(self._store.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _clean_up(self, _: object) -> None:
+        if self._file is None:
+            return
+        with suppress(OSError):
+            self._file.close()
+        if not self._kept:
+            with suppress(OSError):  # the sweep finds it
+                self._path.unlink()
+
+
+class OpenFile:
+    """A file that is closed when nobody can read it any more, be it an iterator, even one never begun, or a thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def holds(self, resume: Resume) -> bool:
+        """Whether the file is what was uploaded."""
+        if os.fstat(self._descriptor).st_size != resume.size:
+            return False
+        with open(self._descriptor, "rb", buffering=0, closefd=False) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+        return digest == resume.sha256
+
+    def read(self) -> bytes:
+        """The next bytes; none at the end."""
+        return os.read(self._descriptor, CHUNK)
+
+
+def part_of(folder: Path) -> Path:
+    """A new name for a file that is not kept yet."""
+    return folder / f"{uuid4().hex}.part"
+
+
+def create(path: Path) -> BinaryIO:
+    """Make a file that only this user may read; raises OSError, also where there is one."""
+    return open(path, "x+b", opener=partial(os.open, mode=0o600))
+
+
+async def done(hop: Future[T]) -> T:
+    """Wait for a thread; its OSError, such as of a full or lost disk, becomes Unavailable."""
+    try:
+        return await asyncio.wrap_future(hop)
+    except OSError as error:
+        raise Unavailable from error

@@ -1,0 +1,183 @@
+"""Passwords, access tokens and the secrets behind them."""
+
+import asyncio
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from uuid import UUID, uuid4
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+from jwt import InvalidTokenError, PyJWT
+
+from leadintake.application.ports import Claims
+from leadintake.domain.values import CROCKFORD
+
+HASHES_AT_ONCE = 2
+PASSES = 2
+MEMORY_KIB = 46 * 1024
+
+NOBODY = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${'A' * 22}${'A' * 43}"
+"""The form of a hash, which no known password has."""
+
+SECRET_BYTES = 32
+"""As long as what HMAC-SHA256 makes of it (RFC 7518 section 3.2)."""
+
+ALGORITHM = "HS256"
+HEADER = {"alg": ALGORITHM, "typ": "at+jwt"}
+AUDIENCE = "leadintake"
+CLAIMS = {"aud", "exp", "iat", "iss", "jti", "sid", "sub"}
+TOKEN_MAX_CHARACTERS = 4096
+
+CLOCK_DRIFT = timedelta(seconds=5)
+"""How far the clock of another process, or one that was set back, may be behind the one that issued a token."""
+
+
+class Argon2Passwords:
+    """Argon2id with more than the least that OWASP asks for (19 MiB, 2 passes): 46 MiB, 2 passes, 85 ms a hash here.
+
+    At most two are made at a time, in threads of their own: more would be no faster on a small machine, and would take
+    46 MiB each and the event loop's core.
+    """
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
+        self._pool = ThreadPoolExecutor(HASHES_AT_ONCE, thread_name_prefix="passwords")
+
+    def close(self) -> None:
+        """Return once the threads are done with what they began."""
+        self._pool.shutdown()
+
+    async def hash(self, password: str) -> str:
+        """A hash to store, its salt and parameters included."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, password)
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether the password fits; False for a hash that is none, and as slowly as ever without one."""
+        stored = password_hash or NOBODY
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._verify, stored, password)
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether the hash was made with other parameters than today's."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+    def _verify(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, ValueError):
+            return False
+
+
+class JwtTokens:
+    """Access tokens of the type of RFC 9068, signed with HMAC-SHA256. What is not exactly as issued here is none.
+
+    Reading one takes 60 µs, so nothing is cached.
+    """
+
+    def __init__(self, secret_key: bytes, issuer: str) -> None:
+        self._key = derive(secret_key, "access token")
+        self._issuer = issuer
+        # PyJWT would ask the system for the time, so times are judged here.
+        self._jwt = PyJWT(
+            {
+                "enforce_minimum_key_length": True,
+                "require": sorted(CLAIMS),
+                "strict_aud": True,
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            }
+        )
+
+    def issue(self, claims: Claims, now: datetime, lifetime: timedelta) -> str:
+        """A token that counts from now on for that long, in whole seconds."""
+        payload = {
+            "aud": AUDIENCE,
+            "exp": int((now + lifetime).timestamp()),
+            "iat": int(now.timestamp()),
+            "iss": self._issuer,
+            "jti": uuid4().hex,
+            "sid": str(claims.session_id),
+            "sub": str(claims.user_id),
+        }
+        return self._jwt.encode(payload, self._key, ALGORITHM, HEADER)
+
+    def read(self, token: str, now: datetime) -> Claims | None:
+        """The claims of a token that was issued here, unaltered, and counts at that time."""
+        if len(token) > TOKEN_MAX_CHARACTERS or "=" in token:
+            return None
+        try:
+            decoded = self._jwt.decode_complete(token, self._key, [ALGORITHM], audience=AUDIENCE, issuer=self._issuer)
+            payload = decoded["payload"]
+            issued, expires = _time(payload["iat"]), _time(payload["exp"])
+            claims = Claims(UUID(payload["sub"]), UUID(str(payload["sid"])))
+        except (InvalidTokenError, ValueError, OverflowError, RecursionError):
+            return None
+        is_ours = decoded["header"] == HEADER and payload.keys() == CLAIMS
+        return claims if is_ours and issued <= now + CLOCK_DRIFT and now < expires else None
+
+    def secret(self) -> str:
+        """256 random bits, as text."""
+        return secrets.token_urlsafe(32)
+
+    def fingerprint(self, secret: str) -> str:
+        """SHA-256 in hex; a random secret needs no slow hash."""
+        return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def _time(seconds: object) -> datetime:
+    """The time of a claim; raises ValueError for one that is not a whole number, or OverflowError."""
+    if type(seconds) is not int:
+        raise ValueError
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def derive(secret_key: bytes, purpose: str) -> bytes:
+    """A key of 32 bytes for one purpose, so that what is signed for one counts for no other; raises ValueError."""
+    if len(secret_key) < SECRET_BYTES:
+        raise ValueError(f"The secret key has {len(secret_key)} bytes; it needs at least {SECRET_BYTES}.")
+    return hmac.digest(secret_key, purpose.encode(), "sha256")
+
+
+def new_password() -> str:
+    """A password of 100 random bits, in groups without upper case and without letters that look like digits."""
+    return "-".join("".join(secrets.choice(CROCKFORD.lower()) for _ in range(5)) for _ in range(4))
+
+
+def load_or_make_secret(path: Path) -> bytes:
+    """The secret key of a data folder, made and durable on first use; processes that start at once get the same one.
+
+    Raises ValueError for a file that is too short or open to other users.
+    """
+    if not path.exists():
+        _make_secret(path)
+    with path.open("rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        secret_key = file.read()
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ValueError(f"{path} is open to other users (mode {mode:o}). Run: chmod 600 {path}")
+    if len(secret_key) < SECRET_BYTES:
+        raise ValueError(f"{path} has {len(secret_key)} bytes, a key needs {SECRET_BYTES}. Restore it or delete it.")
+    return secret_key
+
+
+def _make_secret(path: Path) -> None:
+    """Link a finished file to the path, so that nobody reads half a key; who comes second leaves the first one's."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as draft:
+        draft.write(secrets.token_bytes(SECRET_BYTES))
+        draft.flush()
+        os.fsync(draft.fileno())
+        with suppress(FileExistsError):
+            os.link(draft.name, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

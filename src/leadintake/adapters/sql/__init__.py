@@ -1,0 +1,1 @@
+"""Leads, events, deliveries and people in an SQL database."""

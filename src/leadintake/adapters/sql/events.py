@@ -1,0 +1,53 @@
+"""The audit trail."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from leadintake.adapters.sql.tables import events, users
+from leadintake.application.views import EventView
+from leadintake.domain.events import Actor, ActorKind, Event, EventKind
+
+ADD = sa.insert(events).returning(events.c.id)
+TIMELINE = (
+    sa.select(events, users.c.full_name)
+    .select_from(events.outerjoin(users, events.c.actor_id == users.c.id))
+    .where(events.c.firm_id == sa.bindparam("firm"), events.c.lead_id == sa.bindparam("lead"))
+    .order_by(events.c.id)
+)
+
+
+class SqlEvents:
+    """The events of one firm, in one transaction."""
+
+    def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
+        self._connection = connection
+        self._firm_id = firm_id
+
+    def add(self, event: Event) -> int:
+        """Store an event and return its id."""
+        row = {
+            "firm_id": self._firm_id,
+            "lead_id": event.lead_id,
+            "kind": event.kind,
+            "at": event.at,
+            "actor_kind": event.actor.kind,
+            "actor_id": event.actor.id,
+            "data": dict(event.data),
+        }
+        added: int = self._connection.execute(ADD, row).scalar_one()
+        return added
+
+    def of_lead(self, lead_id: UUID) -> list[EventView]:
+        """The timeline of a lead, oldest first; empty when there is none."""
+        rows = self._connection.execute(TIMELINE, {"firm": self._firm_id, "lead": lead_id})
+        return [
+            EventView(
+                row.id,
+                EventKind(row.kind),
+                row.at,
+                Actor(ActorKind(row.actor_kind), row.actor_id, row.full_name),
+                row.data,
+            )
+            for row in rows
+        ]

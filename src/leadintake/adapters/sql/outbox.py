@@ -1,0 +1,179 @@
+"""The outbox: deliveries owed, claimed under a lease, and settled by whoever still holds it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from leadintake.adapters.sql.tables import UNSETTLED, deliveries, leads
+from leadintake.application.ports import Letter
+from leadintake.application.views import DeliveryView
+from leadintake.domain import values
+from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status
+from leadintake.domain.errors import NotFound
+
+ADD = sa.insert(deliveries)
+HERE = deliveries.c.firm_id == sa.bindparam("firm")
+CONFIRMATIONS = (
+    sa.select(sa.literal(1))
+    .where(HERE, deliveries.c.purpose == Purpose.CONFIRMATION.value, deliveries.c.status != Status.HELD.value)
+    .limit(sa.bindparam("most"))
+)
+CONFIRMED_TO = CONFIRMATIONS.where(
+    deliveries.c.mailbox == sa.bindparam("mailbox"), deliveries.c.created_at >= sa.bindparam("since")
+)
+CONFIRMED = (
+    CONFIRMATIONS.join_from(leads, deliveries)
+    .where(leads.c.firm_id == sa.bindparam("firm"), leads.c.created_at >= sa.bindparam("since"))
+    .order_by(leads.c.created_at)
+)
+DUE = (
+    sa.select(deliveries.c.id)
+    .where(HERE, UNSETTLED, deliveries.c.due_at <= sa.bindparam("now"))
+    .order_by(deliveries.c.due_at)
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
+    .cte("due")
+)
+CLAIM = (
+    sa.update(deliveries)
+    .where(deliveries.c.id.in_(sa.select(DUE.c.id)))
+    .values(
+        status=Status.SENDING.value,
+        attempts=deliveries.c.attempts + 1,
+        claim_token=sa.bindparam("token"),
+        due_at=sa.bindparam("until"),
+    )
+)
+CLAIMED = (
+    sa.select(deliveries, leads.c.reference, leads.c.first_name, leads.c.last_name, leads.c.email, leads.c.resume_name)
+    .join_from(deliveries, leads)
+    .where(
+        HERE, UNSETTLED, deliveries.c.due_at == sa.bindparam("until"), deliveries.c.claim_token == sa.bindparam("token")
+    )
+)
+NEXT = sa.select(sa.func.min(deliveries.c.due_at)).where(HERE, UNSETTLED)
+COUNTS = sa.select(deliveries.c.status, sa.func.count()).where(HERE, UNSETTLED).group_by(deliveries.c.status)
+SETTLE = sa.update(deliveries).where(
+    HERE, deliveries.c.id == sa.bindparam("delivery"), deliveries.c.claim_token == sa.bindparam("token")
+)
+SENT = SETTLE.values(
+    status=Status.SENT.value, sent_at=sa.bindparam("at"), due_at=None, claim_token=None, last_error=None
+)
+POSTPONED = SETTLE.values(
+    status=Status.PENDING.value, due_at=sa.bindparam("until"), claim_token=None, last_error=sa.bindparam("error")
+)
+FAILED = SETTLE.values(status=Status.FAILED.value, due_at=None, claim_token=None, last_error=sa.bindparam("error"))
+
+
+class SqlOutbox:
+    """The deliveries of one firm, in one transaction."""
+
+    def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
+        self._connection = connection
+        self._firm_id = firm_id
+
+    def add(self, owed: Iterable[Delivery], event_id: int) -> None:
+        """Owe deliveries because of an event."""
+        if rows := [self._row(delivery, event_id) for delivery in owed]:
+            self._connection.execute(ADD, rows)
+
+    def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
+        """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count.
+
+        All of them are counted by way of their leads, oldest first, whose index by time is there anyway.
+        """
+        counted = {"firm": self._firm_id, "mailbox": mailbox, "since": since, "most": at_most}
+        return len(self._connection.execute(CONFIRMED if mailbox is None else CONFIRMED_TO, counted).all())
+
+    def claim(self, now: datetime, limit: int, token: UUID) -> list[Letter]:
+        """Take due deliveries, and those whose claim ran out, for domain.delivery.LEASE; counts the attempt."""
+        claim = {"firm": self._firm_id, "now": now, "most": limit, "token": token, "until": now + LEASE}
+        if not self._connection.execute(CLAIM, claim).rowcount:
+            return []
+        return [
+            Letter(
+                row.id, Purpose(row.purpose), row.recipient, row.attempts, row.message_id,
+                row.created_at, row.give_up_at, str(row.event_id),
+                row.lead_id, row.reference, row.first_name, row.last_name, row.email, row.resume_name,
+            )
+            for row in self._connection.execute(CLAIMED, claim)
+        ]  # fmt: skip
+
+    def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
+        """Mark a claimed delivery as sent; False when the claim was lost."""
+        return self._settle(SENT, {"delivery": delivery_id, "token": token, "at": at})
+
+    def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
+        """Give a claimed delivery back until then; False when the claim was lost."""
+        return self._settle(POSTPONED, {"delivery": delivery_id, "token": token, "until": until, "error": error})
+
+    def fail(self, delivery_id: UUID, token: UUID, error: str) -> bool:
+        """Give a claimed delivery up; False when the claim was lost."""
+        return self._settle(FAILED, {"delivery": delivery_id, "token": token, "error": error})
+
+    def next_due(self) -> datetime | None:
+        """When the next delivery is due or the next claim runs out."""
+        due: datetime | None = self._connection.scalar(NEXT, {"firm": self._firm_id})
+        return due
+
+    def of_lead(self, lead_id: UUID) -> list[DeliveryView]:
+        """The deliveries of a lead, the confirmation first."""
+        found = sa.select(deliveries).where(HERE, deliveries.c.lead_id == lead_id)
+        ordered = found.order_by(deliveries.c.created_at, deliveries.c.purpose, deliveries.c.recipient)
+        return [_view(row) for row in self._connection.execute(ordered, {"firm": self._firm_id})]
+
+    def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
+        """One delivery, locked until the transaction ends, and its lead; raises NotFound."""
+        found = sa.select(deliveries).where(HERE, deliveries.c.id == delivery_id).with_for_update()
+        row = self._connection.execute(found, {"firm": self._firm_id}).one_or_none()
+        if row is None:
+            raise NotFound
+        return _view(row), row.lead_id
+
+    def unsettled(self, limit: int) -> list[DeliveryView]:
+        """Deliveries in every status but `sent`, held and failed ones first, then by when they are due."""
+        found = sa.select(deliveries).where(HERE, UNSETTLED).order_by(deliveries.c.due_at.nulls_first()).limit(limit)
+        return [_view(row) for row in self._connection.execute(found, {"firm": self._firm_id})]
+
+    def retry(self, delivery_id: UUID, now: datetime) -> None:
+        """Owe it again from now on, for another domain.delivery.GIVE_UP_AFTER."""
+        again = sa.update(deliveries).where(HERE, deliveries.c.id == delivery_id)
+        renewed = again.values(status=Status.PENDING.value, due_at=now, give_up_at=now + GIVE_UP_AFTER, last_error=None)
+        self._connection.execute(renewed, {"firm": self._firm_id})
+
+    def unsettled_counts(self) -> dict[Status, int]:
+        """How many deliveries are in each status but `sent`."""
+        rows = self._connection.execute(COUNTS, {"firm": self._firm_id})
+        return {Status(status): count for status, count in rows}
+
+    def _row(self, delivery: Delivery, event_id: int) -> dict[str, object]:
+        return {
+            "id": delivery.id,
+            "firm_id": self._firm_id,
+            "lead_id": delivery.lead_id,
+            "event_id": event_id,
+            "channel": delivery.channel,
+            "purpose": delivery.purpose,
+            "recipient": delivery.recipient,
+            "mailbox": values.mailbox(delivery.recipient),
+            "status": delivery.status,
+            "message_id": delivery.message_id,
+            "attempts": 0,
+            "due_at": delivery.created_at if delivery.status is Status.PENDING else None,
+            "give_up_at": delivery.created_at + GIVE_UP_AFTER,
+            "created_at": delivery.created_at,
+        }
+
+    def _settle(self, statement: sa.Update, parameters: dict[str, object]) -> bool:
+        return bool(self._connection.execute(statement, {"firm": self._firm_id, **parameters}).rowcount)
+
+
+def _view(row: sa.Row[tuple[object, ...]]) -> DeliveryView:
+    status = Status(row.status)
+    next_attempt_at = row.due_at if status is Status.PENDING else None
+    return DeliveryView(
+        row.id, Channel(row.channel), Purpose(row.purpose), row.recipient, status,
+        row.attempts, next_attempt_at, row.sent_at, row.last_error,
+    )  # fmt: skip

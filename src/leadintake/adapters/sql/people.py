@@ -1,0 +1,153 @@
+"""Users and their sessions."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from leadintake.adapters.sql.tables import sessions, users
+from leadintake.application.views import UserView
+from leadintake.domain.errors import EmailTaken, NotFound
+from leadintake.domain.people import Role, Session, User, account_key
+
+SIGNED_IN = (
+    sa.select(users, *(column.label(f"session_{column.name}") for column in sessions.c))
+    .join_from(sessions, users)
+    .where(sessions.c.firm_id == sa.bindparam("firm"), sessions.c.id == sa.bindparam("session"), users.c.is_active)
+)
+
+TOLD = (
+    sa.select(users.c.email)
+    .where(users.c.firm_id == sa.bindparam("firm"), users.c.is_active)
+    .order_by(users.c.created_at, users.c.id)
+)
+
+
+class SqlPeople:
+    """The people of one firm, in one transaction."""
+
+    def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
+        self._connection = connection
+        self._firm_id = firm_id
+        self._ours = users.c.firm_id == firm_id
+        self._open = sessions.c.firm_id == firm_id
+
+    def add(self, user: User, password_hash: str) -> None:
+        """Store a new user; raises EmailTaken."""
+        row = {
+            "id": user.id,
+            "firm_id": self._firm_id,
+            "email": user.email,
+            "email_key": account_key(user.email),
+            "full_name": user.full_name,
+            "role": user.role,
+            "password_hash": password_hash,
+            "is_active": user.is_active,
+            "created_at": user.created_at,
+        }
+        try:
+            self._connection.execute(sa.insert(users), row)
+        except IntegrityError as error:
+            raise EmailTaken from error
+
+    def save(self, user: User) -> None:
+        """Store name, role and activity."""
+        row = {"full_name": user.full_name, "role": user.role, "is_active": user.is_active}
+        self._connection.execute(sa.update(users).where(self._ours, users.c.id == user.id), row)
+
+    def set_password(self, user_id: UUID, password_hash: str) -> None:
+        """Replace the password's hash."""
+        one = sa.update(users).where(self._ours, users.c.id == user_id)
+        self._connection.execute(one.values(password_hash=password_hash))
+
+    def get(self, user_id: UUID) -> User:
+        """One user, locked until a writing transaction ends; raises NotFound."""
+        one = sa.select(users).where(self._ours, users.c.id == user_id).with_for_update()
+        row = self._connection.execute(one).one_or_none()
+        if row is None:
+            raise NotFound
+        return _user(row)
+
+    def with_password(self, email: str) -> tuple[User, str] | None:
+        """The user with this address, whatever its case, and the password's hash."""
+        one = sa.select(users).where(self._ours, users.c.email_key == account_key(email))
+        row = self._connection.execute(one).one_or_none()
+        return (_user(row), row.password_hash) if row else None
+
+    def everybody(self) -> list[UserView]:
+        """All users by creation."""
+        rows = self._connection.execute(sa.select(users).where(self._ours).order_by(users.c.created_at, users.c.id))
+        return [
+            UserView(row.id, row.email, row.full_name, Role(row.role), row.is_active, row.created_at) for row in rows
+        ]
+
+    def told_of_leads(self) -> list[str]:
+        """The addresses of all active users."""
+        return list(self._connection.scalars(TOLD, {"firm": self._firm_id}))
+
+    def active_admins(self) -> int:
+        """How many admins are active."""
+        admins = sa.select(sa.func.count()).where(self._ours, users.c.is_active, users.c.role == Role.ADMIN)
+        return self._connection.scalar(admins) or 0
+
+    def open_session(self, session: Session) -> None:
+        """Store a new session."""
+        row = {
+            "id": session.id,
+            "firm_id": self._firm_id,
+            "user_id": session.user_id,
+            "created_at": session.created_at,
+            "refreshed_at": session.refreshed_at,
+            "refresh_hash": session.refresh_hash,
+            "replaced_hash": session.replaced_hash,
+        }
+        self._connection.execute(sa.insert(sessions), row)
+
+    def session(self, session_id: UUID) -> tuple[Session, User] | None:
+        """A session that was not ended and its user; None when the user is not active."""
+        row = self._connection.execute(SIGNED_IN, {"firm": self._firm_id, "session": session_id}).one_or_none()
+        if row is None:
+            return None
+        session = Session(
+            row.session_id, row.session_user_id, row.session_created_at,
+            row.session_refreshed_at, row.session_refresh_hash, row.session_replaced_hash,
+        )  # fmt: skip
+        return session, _user(row)
+
+    def save_session(self, session: Session) -> None:
+        """Store when it was refreshed, and its hashes."""
+        row = {
+            "refreshed_at": session.refreshed_at,
+            "refresh_hash": session.refresh_hash,
+            "replaced_hash": session.replaced_hash,
+        }
+        self._connection.execute(sa.update(sessions).where(self._open, sessions.c.id == session.id), row)
+
+    def sessions_of(self, user_id: UUID) -> list[Session]:
+        """The user's sessions that were not ended, newest first."""
+        theirs = (
+            sa.select(sessions).where(self._open, sessions.c.user_id == user_id).order_by(sessions.c.created_at.desc())
+        )
+        return [
+            Session(row.id, row.user_id, row.created_at, row.refreshed_at, row.refresh_hash, row.replaced_hash)
+            for row in self._connection.execute(theirs)
+        ]
+
+    def end_session(self, user_id: UUID, session_id: UUID) -> bool:
+        """End one session of a user; False when there is none."""
+        one = sa.delete(sessions).where(self._open, sessions.c.user_id == user_id, sessions.c.id == session_id)
+        return bool(self._connection.execute(one).rowcount)
+
+    def end_sessions(self, user_id: UUID, keep: UUID | None = None) -> int:
+        """End all sessions of a user but one; returns how many."""
+        theirs = sa.delete(sessions).where(self._open, sessions.c.user_id == user_id)
+        return self._connection.execute(theirs.where(sessions.c.id != keep) if keep else theirs).rowcount
+
+    def prune_sessions(self, created_before: datetime) -> None:
+        """Forget sessions opened before then."""
+        self._connection.execute(sa.delete(sessions).where(self._open, sessions.c.created_at < created_before))
+
+
+def _user(row: sa.Row[tuple[object, ...]]) -> User:
+    return User(row.id, row.firm_id, row.email, row.full_name, Role(row.role), row.is_active, row.created_at)

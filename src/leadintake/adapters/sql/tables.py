@@ -1,0 +1,176 @@
+"""The tables, as the migrations make them. Every one carries firm_id."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+FIRST_FIRM = UUID("00000000-0000-4000-8000-000000000001")
+"""The practice that the first migration makes."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC: whole microseconds since 1970, which every database compares, sorts and indexes alike."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - the base's signature
+        """Raises TypeError for a naive datetime."""
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as above
+        """The moment as an aware datetime."""
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _firm() -> sa.Column[UUID]:
+    return sa.Column("firm_id", sa.Uuid, sa.ForeignKey("firms.id"), nullable=False)
+
+
+def _moment(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
+    return sa.Column(name, UtcDateTime, nullable=nullable)
+
+
+def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=nullable)
+
+
+firms = sa.Table("firms", metadata, sa.Column("id", sa.Uuid, primary_key=True), _moment("created_at"))
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    _firm(),
+    _text("email"),
+    _text("email_key"),
+    _text("full_name"),
+    _text("role"),
+    _text("password_hash"),
+    sa.Column("is_active", sa.Boolean, nullable=False),
+    _moment("created_at"),
+    sa.UniqueConstraint("firm_id", "email_key"),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    _firm(),
+    sa.Column("user_id", sa.Uuid, sa.ForeignKey("users.id"), nullable=False, index=True),
+    _moment("created_at"),
+    _moment("refreshed_at"),
+    _text("refresh_hash"),
+    _text("replaced_hash", nullable=True),
+)
+
+leads = sa.Table(
+    "leads",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    _firm(),
+    _text("reference"),
+    _text("first_name"),
+    _text("last_name"),
+    _text("email"),
+    _text("words"),
+    _text("state"),
+    _text("notes"),
+    sa.Column("resume_path", sa.Text, nullable=False, unique=True),
+    _text("resume_name"),
+    _text("resume_kind"),
+    sa.Column("resume_size", sa.BigInteger, nullable=False),
+    _text("resume_sha256"),
+    _text("resume_flags"),
+    _moment("created_at"),
+    _moment("updated_at"),
+    _moment("reached_out_at", nullable=True),
+    sa.Column("reached_out_by", sa.Uuid, sa.ForeignKey("users.id"), nullable=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.UniqueConstraint("firm_id", "reference"),
+    sa.Index(None, "firm_id", "created_at", "id"),
+    sa.Index(None, "firm_id", "state", "created_at", "id"),
+)
+
+lead_words = sa.Table(
+    "lead_words",
+    metadata,
+    _firm(),
+    sa.Column("word", sa.Text(collation="C").with_variant(sa.Text(), "sqlite"), nullable=False),
+    _moment("created_at"),
+    sa.Column("lead_id", sa.Uuid, nullable=False),
+    sa.PrimaryKeyConstraint("firm_id", "word", "created_at", "lead_id"),
+    sqlite_with_rowid=False,
+)
+"""The search index: one row for each folded word of a lead. It is its own B-tree, so that a prefix is a range of it."""
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+    _firm(),
+    sa.Column("lead_id", sa.Uuid, nullable=False),  # No foreign key: events outlive an erased lead.
+    _text("kind"),
+    _moment("at"),
+    _text("actor_kind"),
+    sa.Column("actor_id", sa.Uuid, sa.ForeignKey("users.id"), nullable=True),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Index(None, "lead_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+UNSETTLED = sa.text("status <> 'sent'")
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    _firm(),
+    sa.Column("lead_id", sa.Uuid, sa.ForeignKey("leads.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("event_id", sa.BigInteger, sa.ForeignKey("events.id"), nullable=False),
+    _text("channel"),
+    _text("purpose"),
+    _text("recipient"),
+    _text("mailbox"),
+    _text("status"),
+    _text("message_id"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    _moment("due_at", nullable=True),
+    sa.Column("claim_token", sa.Uuid, nullable=True),
+    _moment("give_up_at"),
+    _moment("sent_at", nullable=True),
+    _text("last_error", nullable=True),
+    _moment("created_at"),
+    sa.Index("ix_deliveries_unsettled", "firm_id", "due_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
+    sa.Index("ix_deliveries_mailbox", "firm_id", "purpose", "mailbox", "created_at"),
+)
+"""The outbox. `due_at` is when a pending delivery is to go out and when the claim of a sending one runs out."""
+
+submissions = sa.Table(
+    "submissions",
+    metadata,
+    _firm(),
+    _text("key"),
+    _text("fingerprint"),
+    sa.Column("lead_id", sa.Uuid, nullable=False, index=True),
+    _text("reference"),
+    _moment("created_at"),
+    sa.PrimaryKeyConstraint("firm_id", "key"),
+    sqlite_with_rowid=False,
+)
+"""Idempotency-Keys. No foreign key: a key is claimed before its lead is there."""

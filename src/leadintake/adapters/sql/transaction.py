@@ -1,0 +1,22 @@
+"""One transaction of one firm, whatever the database."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from leadintake.adapters.sql.events import SqlEvents
+from leadintake.adapters.sql.leads import SqlLeads
+from leadintake.adapters.sql.outbox import SqlOutbox
+from leadintake.adapters.sql.people import SqlPeople
+from leadintake.adapters.sql.submissions import SqlSubmissions
+
+
+class SqlTransaction:
+    """All that a firm stores, seen through one connection."""
+
+    def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
+        self.leads = SqlLeads(connection, firm_id)
+        self.events = SqlEvents(connection, firm_id)
+        self.outbox = SqlOutbox(connection, firm_id)
+        self.submissions = SqlSubmissions(connection, firm_id)
+        self.people = SqlPeople(connection, firm_id)

@@ -1,0 +1,158 @@
+"""Accounts: signing in, staying signed in, and signing out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from leadintake.application.ports import Claims, Clock, Database, Passwords, Tokens, Transaction
+from leadintake.application.views import SessionView
+from leadintake.domain.errors import FieldError, Invalid, NotFound, NotSignedIn, SessionOver, WrongCredentials
+from leadintake.domain.people import Session, User, check_password, is_hashable
+
+ACCESS_LIFETIME = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a sign-in or a refresh hands out; `expires_in` is in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is behind a request, and by which session."""
+
+    user: User
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Role, activity and session are looked up for every request, so that every change counts from the next one on."""
+
+    firm_id: UUID
+    database: Database
+    passwords: Passwords
+    tokens: Tokens
+    now: Clock
+    new_id: Callable[[], UUID]
+
+    async def sign_in(self, email: str, password: str) -> Grant:
+        """Open a session; raises WrongCredentials, after the same time whatever was wrong."""
+        if not is_hashable(password):
+            raise WrongCredentials
+        found = await self.database.read(self.firm_id, lambda tx: tx.people.with_password(email))
+        password_hash = found[1] if found and found[0].is_active else None
+        if not await self.passwords.verify(password_hash, password) or found is None:
+            raise WrongCredentials
+        user, stored = found
+        renewed = await self.passwords.hash(password) if self.passwords.is_outdated(stored) else None
+        secret, now = self.tokens.secret(), self.now()
+        session = Session(self.new_id(), user.id, now, now, self.tokens.fingerprint(secret))
+
+        def work(tx: Transaction) -> None:
+            tx.people.open_session(session)
+            if renewed:
+                tx.people.set_password(user.id, renewed)
+
+        await self.database.write(self.firm_id, work)
+        return self._grant(session, secret, now)
+
+    async def refresh(self, refresh_token: str) -> Grant:
+        """Exchange a refresh token, once. A second use shows that it was copied, and ends the session (RFC 9700)."""
+        session_id, secret = _split(refresh_token)
+        fingerprint, new_secret, now = self.tokens.fingerprint(secret), self.tokens.secret(), self.now()
+
+        def work(tx: Transaction) -> Session | None:
+            found = tx.people.session(session_id)
+            if found is None or now >= found[0].expires_at:
+                return None
+            session = found[0]
+            if fingerprint == session.replaced_hash:
+                tx.people.end_session(session.user_id, session.id)
+            if fingerprint != session.refresh_hash:
+                return None
+            new_hash = self.tokens.fingerprint(new_secret)
+            renewed = replace(session, refreshed_at=now, refresh_hash=new_hash, replaced_hash=session.refresh_hash)
+            tx.people.save_session(renewed)
+            return renewed
+
+        session = await self.database.write(self.firm_id, work)
+        if session is None:
+            raise SessionOver
+        return self._grant(session, new_secret, now)
+
+    async def revoke(self, token: str) -> None:
+        """End the session of an access or refresh token at once; an unknown token is no error (RFC 7009, 2.2)."""
+        claims = self.tokens.read(token, self.now())
+        if claims is not None:
+            await self.database.write(self.firm_id, lambda tx: tx.people.end_session(claims.user_id, claims.session_id))
+            return
+        try:
+            session_id, secret = _split(token)
+        except SessionOver:
+            return
+
+        def work(tx: Transaction) -> None:
+            found = tx.people.session(session_id)
+            if found and self.tokens.fingerprint(secret) in {found[0].refresh_hash, found[0].replaced_hash}:
+                tx.people.end_session(found[0].user_id, session_id)
+
+        await self.database.write(self.firm_id, work)
+
+    async def authenticate(self, access_token: str) -> Identity:
+        """Who has this access token; raises NotSignedIn."""
+        claims = self.tokens.read(access_token, self.now())
+        if claims is None:
+            raise NotSignedIn
+        found = await self.database.read(self.firm_id, lambda tx: tx.people.session(claims.session_id))
+        if found is None or found[1].id != claims.user_id or self.now() >= found[0].expires_at:
+            raise NotSignedIn
+        return Identity(found[1], claims.session_id)
+
+    async def change_password(self, who: Identity, current: str, new: str) -> None:
+        """Change one's own password and end one's other sessions; raises Invalid."""
+        check_password(new, "new_password")
+        found = await self.database.read(self.firm_id, lambda tx: tx.people.with_password(who.user.email))
+        if found is None or not is_hashable(current) or not await self.passwords.verify(found[1], current):
+            raise Invalid(FieldError("current_password", "This is not your current password."))
+        new_hash = await self.passwords.hash(new)
+
+        def work(tx: Transaction) -> None:
+            tx.people.set_password(who.user.id, new_hash)
+            tx.people.end_sessions(who.user.id, keep=who.session_id)
+
+        await self.database.write(self.firm_id, work)
+
+    async def sessions(self, who: Identity) -> list[SessionView]:
+        """One's own sessions, newest first."""
+        now = self.now()
+        found = await self.database.read(self.firm_id, lambda tx: tx.people.sessions_of(who.user.id))
+        return [
+            SessionView(s.id, s.created_at, s.refreshed_at, s.expires_at, current=s.id == who.session_id)
+            for s in found
+            if now < s.expires_at
+        ]
+
+    async def end_session(self, who: Identity, session_id: UUID) -> None:
+        """End one of one's own sessions; raises NotFound."""
+        if not await self.database.write(self.firm_id, lambda tx: tx.people.end_session(who.user.id, session_id)):
+            raise NotFound
+
+    def _grant(self, session: Session, secret: str, now: datetime) -> Grant:
+        lifetime = min(ACCESS_LIFETIME, session.expires_at - now)
+        token = self.tokens.issue(Claims(session.user_id, session.id), now, lifetime)
+        return Grant(token, f"{session.id}.{secret}", int(lifetime.total_seconds()))
+
+
+def _split(refresh_token: str) -> tuple[UUID, str]:
+    """The session and the secret that a refresh token is made of; raises SessionOver for anything else."""
+    session_id, _, secret = refresh_token.partition(".")
+    try:
+        return UUID(session_id), secret
+    except ValueError:
+        raise SessionOver from None

@@ -1,0 +1,26 @@
+"""The whole application: one bag of use cases, built in one place for production and tests alike."""
+
+from dataclasses import dataclass
+
+from leadintake.application.accounts import Accounts
+from leadintake.application.desk import Desk
+from leadintake.application.dispatch import Dispatch
+from leadintake.application.intake import Intake
+from leadintake.application.ports import Database, FileStore
+from leadintake.application.retention import Retention
+from leadintake.application.staff import Staff
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What entrypoints call. `database` and `files` are asked for their health; `cursor_key` signs paging cursors."""
+
+    intake: Intake
+    desk: Desk
+    accounts: Accounts
+    staff: Staff
+    dispatch: Dispatch
+    retention: Retention
+    database: Database
+    files: FileStore
+    cursor_key: bytes

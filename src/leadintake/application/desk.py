@@ -1,0 +1,139 @@
+"""Desk: what attorneys do with leads."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from leadintake.application.ports import Clock, Database, FileStore, LeadQuery, Position, Transaction
+from leadintake.application.record import record
+from leadintake.application.views import DeliveryView, EventView, LeadView
+from leadintake.domain.delivery import RETRYABLE
+from leadintake.domain.errors import NotFound, NotRetryable, Stale
+from leadintake.domain.events import Event, EventKind
+from leadintake.domain.lead import Resume, State
+from leadintake.domain.people import Permission, Principal, User
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some leads, and where the next page starts if there is one."""
+
+    items: list[LeadView]
+    next: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to change of a lead; None leaves it. `versions` are those the change was made for, None means any."""
+
+    state: State | None = None
+    notes: str | None = None
+    versions: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Every verb is done by a user, in the user's firm."""
+
+    database: Database
+    files: FileStore
+    now: Clock
+    wake: Callable[[], None]
+
+    async def page(self, user: User, query: LeadQuery) -> Page:
+        """The leads of a query. One more than asked for is looked up, to know whether there is a next page."""
+        user.require(Permission.WORK_LEADS)
+        wider = replace(query, limit=query.limit + 1)
+        found = await self.database.read(user.firm_id, lambda tx: tx.leads.page(wider))
+        items = found[: query.limit]
+        more = len(found) > query.limit
+        return Page(items, Position(items[-1].created_at, items[-1].id) if more else None)
+
+    async def view(self, user: User, lead_id: UUID) -> LeadView:
+        """One lead; raises NotFound."""
+        user.require(Permission.WORK_LEADS)
+        return await self.database.read(user.firm_id, lambda tx: tx.leads.view(lead_id))
+
+    async def change(self, user: User, lead_id: UUID, change: Change) -> LeadView:
+        """Change state, notes or both, or nothing: raises NotFound, Stale, IllegalTransition or Invalid."""
+        user.require(Permission.WORK_LEADS)
+
+        def work(tx: Transaction) -> LeadView:
+            lead = tx.leads.get(lead_id)
+            if change.versions is not None and lead.version not in change.versions:
+                raise Stale
+            now = self.now()
+            events: list[Event | None] = []
+            if change.state is not None:
+                events.append(lead.move(change.state, by=user, at=now))
+            if change.notes is not None:
+                events.append(lead.annotate(change.notes, by=user.actor, at=now))
+            tx.leads.save(lead)
+            for event in filter(None, events):
+                record(tx, event)
+            return tx.leads.view(lead_id)
+
+        return await self.database.write(user.firm_id, work)
+
+    async def open_resume(self, user: User, lead_id: UUID) -> tuple[Resume, AsyncIterator[bytes]]:
+        """The resume and its bytes; writes down who opened it first. Raises NotFound or FileUnavailable."""
+        user.require(Permission.WORK_LEADS)
+
+        def work(tx: Transaction) -> Resume:
+            lead = tx.leads.get(lead_id)
+            record(tx, lead.opened(by=user.actor, at=self.now()))
+            return lead.resume
+
+        resume = await self.database.write(user.firm_id, work)
+        return resume, await self.files.open(resume)
+
+    async def events(self, user: User, lead_id: UUID) -> list[EventView]:
+        """The timeline of a lead, also of one that was erased; raises NotFound."""
+        user.require(Permission.WORK_LEADS)
+
+        def work(tx: Transaction) -> list[EventView]:
+            timeline = tx.events.of_lead(lead_id)
+            if not timeline:
+                raise NotFound
+            return timeline
+
+        return await self.database.read(user.firm_id, work)
+
+    async def deliveries(self, user: User, lead_id: UUID) -> list[DeliveryView]:
+        """The notifications of a lead; raises NotFound."""
+        user.require(Permission.WORK_LEADS)
+
+        def work(tx: Transaction) -> list[DeliveryView]:
+            tx.leads.view(lead_id)
+            return tx.outbox.of_lead(lead_id)
+
+        return await self.database.read(user.firm_id, work)
+
+    async def retry(self, user: Principal, delivery_id: UUID) -> DeliveryView:
+        """Send a failed or held delivery again; raises NotFound or NotRetryable."""
+        user.require(Permission.WORK_LEADS)
+
+        def work(tx: Transaction) -> DeliveryView:
+            delivery, lead_id = tx.outbox.find(delivery_id)
+            if delivery.status not in RETRYABLE:
+                raise NotRetryable
+            now = self.now()
+            tx.outbox.retry(delivery_id, now)
+            record(tx, Event(lead_id, EventKind.DELIVERY_RETRIED, now, user.actor, {"delivery_id": str(delivery_id)}))
+            return tx.outbox.find(delivery_id)[0]
+
+        delivery = await self.database.write(user.firm_id, work)
+        self.wake()
+        return delivery
+
+    async def erase(self, user: Principal, lead_id: UUID) -> None:
+        """Delete a lead with its file, notes and owed mail; an event without content stays. Raises NotFound."""
+        user.require(Permission.ERASE_LEADS)
+
+        def work(tx: Transaction) -> str:
+            lead = tx.leads.get(lead_id)
+            tx.leads.remove(lead)
+            record(tx, lead.erased(by=user.actor, at=self.now()))
+            return lead.resume.path
+
+        await self.files.remove(await self.database.write(user.firm_id, work))

@@ -1,0 +1,109 @@
+"""Staff: the users of a firm, managed by its admins or from the command line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from leadintake.application.ports import Clock, Database, Passwords, Transaction
+from leadintake.application.views import UserView
+from leadintake.domain import values
+from leadintake.domain.errors import LastAdmin, NotFound
+from leadintake.domain.people import Permission, Principal, Role, User, check_password
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What to change of a user; None leaves it."""
+
+    full_name: str | None = None
+    role: Role | None = None
+    is_active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Every verb needs the permission to manage users."""
+
+    database: Database
+    passwords: Passwords
+    address: Callable[[str], str]
+    now: Clock
+    new_id: Callable[[], UUID]
+    new_password: Callable[[], str]
+
+    async def everybody(self, who: Principal) -> list[UserView]:
+        """All users of the firm."""
+        who.require(Permission.MANAGE_USERS)
+        return await self.database.read(who.firm_id, lambda tx: tx.people.everybody())
+
+    async def add(
+        self, who: Principal, email: str, full_name: str, role: Role, password: str | None = None
+    ) -> tuple[UserView, str | None]:
+        """Add a user; returns the password too where none was given and one was made. Raises Invalid or EmailTaken."""
+        who.require(Permission.MANAGE_USERS)
+        generated = self.new_password() if password is None else None
+        user = User(
+            id=self.new_id(),
+            firm_id=who.firm_id,
+            email=self.address(email),
+            full_name=values.name(full_name, "full_name"),
+            role=role,
+            is_active=True,
+            created_at=self.now(),
+        )
+        password_hash = await self.passwords.hash(check_password(generated or password or ""))
+        await self.database.write(who.firm_id, lambda tx: tx.people.add(user, password_hash))
+        return view(user), generated
+
+    async def update(self, who: Principal, user_id: UUID, update: Update) -> UserView:
+        """Change a user; whoever is no longer active is signed out. Raises NotFound, Invalid or LastAdmin."""
+        who.require(Permission.MANAGE_USERS)
+        full_name = None if update.full_name is None else values.name(update.full_name, "full_name")
+
+        def work(tx: Transaction) -> UserView:
+            before = tx.people.get(user_id)
+            after = replace(
+                before,
+                full_name=before.full_name if full_name is None else full_name,
+                role=before.role if update.role is None else update.role,
+                is_active=before.is_active if update.is_active is None else update.is_active,
+            )
+            tx.people.save(after)
+            if not tx.people.active_admins():
+                raise LastAdmin
+            if not after.is_active:
+                tx.people.end_sessions(user_id)
+            return view(after)
+
+        return await self.database.write(who.firm_id, work)
+
+    async def reset_password(self, who: Principal, email: str, password: str | None = None) -> str | None:
+        """Set a password and sign the user out; returns the password where one was made. Raises NotFound or Invalid."""
+        generated = self.new_password() if password is None else None
+        user = await self.find(who, email)
+        password_hash = await self.passwords.hash(check_password(generated or password or ""))
+
+        def work(tx: Transaction) -> None:
+            tx.people.set_password(user.id, password_hash)
+            tx.people.end_sessions(user.id)
+
+        await self.database.write(who.firm_id, work)
+        return generated
+
+    async def end_sessions(self, who: Principal, email: str) -> int:
+        """Sign a user out everywhere; returns how many sessions ended. Raises NotFound."""
+        user = await self.find(who, email)
+        return await self.database.write(who.firm_id, lambda tx: tx.people.end_sessions(user.id))
+
+    async def find(self, who: Principal, email: str) -> User:
+        """The user with this address, whatever its case; raises NotFound."""
+        who.require(Permission.MANAGE_USERS)
+        found = await self.database.read(who.firm_id, lambda tx: tx.people.with_password(email))
+        if found is None:
+            raise NotFound(f"There is no user {email}.")
+        return found[0]
+
+
+def view(user: User) -> UserView:
+    """A user as shown."""
+    return UserView(user.id, user.email, user.full_name, user.role, user.is_active, user.created_at)

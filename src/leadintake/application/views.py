@@ -1,0 +1,101 @@
+"""What callers are shown. Leads, users and deliveries themselves are never serialised; these are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from leadintake.domain.delivery import Channel, Purpose, Status
+from leadintake.domain.events import Actor, EventKind
+from leadintake.domain.lead import State
+from leadintake.domain.people import Role
+from leadintake.domain.resume import Flag, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """All that a prospect is told about a stored submission."""
+
+    id: UUID
+    reference: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedOutBy:
+    """The user who reached out."""
+
+    id: UUID
+    full_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeadView:
+    """A lead as attorneys see it."""
+
+    id: UUID
+    reference: str
+    first_name: str
+    last_name: str
+    email: str
+    state: State
+    notes: str
+    resume_path: str
+    resume_name: str
+    resume_kind: Kind
+    resume_size: int
+    resume_sha256: str
+    resume_flags: list[Flag]
+    created_at: datetime
+    updated_at: datetime
+    reached_out_at: datetime | None
+    reached_out_by: ReachedOutBy | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One line of a lead's timeline."""
+
+    id: int
+    kind: EventKind
+    at: datetime
+    actor: Actor
+    data: dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """One notification and how far it got."""
+
+    id: UUID
+    channel: Channel
+    purpose: Purpose
+    recipient: str
+    status: Status
+    attempts: int
+    next_attempt_at: datetime | None
+    sent_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserView:
+    """A user as shown to admins and to the user."""
+
+    id: UUID
+    email: str
+    full_name: str
+    role: Role
+    is_active: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One signed-in device; `current` marks the one that asks."""
+
+    id: UUID
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+    current: bool

@@ -1,0 +1,114 @@
+"""Users, their roles, and what each role may do."""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from leadintake.domain.errors import FieldError, Invalid, NotAllowed
+from leadintake.domain.events import SYSTEM, Actor, ActorKind
+
+PASSWORD_MIN_CHARACTERS = 12
+PASSWORD_MAX_BYTES = 1024
+"""A bound on the work of one hash; far beyond any passphrase a person types."""
+
+SESSION_LIFETIME = timedelta(hours=12)
+SESSION_IDLE = timedelta(minutes=30)
+"""A session ends 12 hours after sign-in, or 30 minutes after its last refresh (ASVS 5.0 V7.3)."""
+
+
+class Role(StrEnum):
+    """An admin is an attorney who may also manage users and erase leads."""
+
+    ATTORNEY = "attorney"
+    ADMIN = "admin"
+
+
+class Permission(StrEnum):
+    """What a use case asks for before it acts."""
+
+    WORK_LEADS = "work leads"
+    ERASE_LEADS = "erase leads"
+    MANAGE_USERS = "manage users"
+
+
+GRANTED = {
+    Role.ATTORNEY: frozenset({Permission.WORK_LEADS}),
+    Role.ADMIN: frozenset(Permission),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An attorney or admin of a firm, as looked up on every request."""
+
+    id: UUID
+    firm_id: UUID
+    email: str
+    full_name: str
+    role: Role
+    is_active: bool
+    created_at: datetime
+
+    @property
+    def actor(self) -> Actor:
+        """This user as the one who makes an event happen."""
+        return Actor(ActorKind.USER, self.id, self.full_name)
+
+    def require(self, permission: Permission) -> None:
+        """Raise NotAllowed unless the user's role grants the permission."""
+        if permission not in GRANTED[self.role]:
+            raise NotAllowed
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who has the command line of the machine may do everything, and appears in the record as the system."""
+
+    firm_id: UUID
+    actor: Actor = SYSTEM
+
+    def require(self, permission: Permission) -> None:
+        """Grant every permission."""
+
+
+Principal = User | Operator
+"""Who acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One signed-in device. Refresh secrets are kept as hashes only: today's, and the one before, to notice theft."""
+
+    id: UUID
+    user_id: UUID
+    created_at: datetime
+    refreshed_at: datetime
+    refresh_hash: str
+    replaced_hash: str | None = None
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it is over unless it is refreshed before."""
+        return min(self.created_at + SESSION_LIFETIME, self.refreshed_at + SESSION_IDLE)
+
+
+def account_key(email: str) -> str:
+    """What makes two spellings of an address the same account: width, case and surrounding space folded."""
+    return unicodedata.normalize("NFKC", email).strip().casefold()
+
+
+def check_password(password: str, field: str = "password") -> str:
+    """Return the password unchanged (exact bytes, no composition rules: ASVS 5.0 V6.2) or raise Invalid."""
+    if len(password) < PASSWORD_MIN_CHARACTERS:
+        raise Invalid(FieldError(field, f"Use at least {PASSWORD_MIN_CHARACTERS} characters."))
+    if not is_hashable(password):
+        raise Invalid(FieldError(field, f"Use plain text of at most {PASSWORD_MAX_BYTES} bytes."))
+    return password
+
+
+def is_hashable(password: str) -> bool:
+    """Whether a password is short enough to hash, and text: a lone surrogate or a NUL is not."""
+    encoded = password.encode(errors="replace")
+    return len(encoded) <= PASSWORD_MAX_BYTES and "\0" not in password and encoded.decode() == password

@@ -1,0 +1,34 @@
+"""How text is folded into words: once, by us, for row and query alike, so that every database agrees to the letter."""
+
+import unicodedata
+
+from leadintake.domain.errors import FieldError, Invalid
+
+QUERY_MAX_CHARACTERS = 200
+QUERY_MAX_WORDS = 10
+WORD_MAX_CHARACTERS = 64
+"""Longer words are cut, in rows and queries alike, so that the index stays small."""
+
+STROKES = str.maketrans(dict(zip("łđøıðħŧ", "ldoidht", strict=True)) | {"þ": "th", "æ": "ae", "œ": "oe"})
+"""Letters that Unicode does not decompose although people type them without the stroke."""
+
+
+def words(text: str) -> list[str]:
+    """Return a text's folded words, each once: no case, no accents, split at all but letters, marks and numbers."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
+    plain = "".join(c for c in folded if not unicodedata.combining(c))
+    composed = unicodedata.normalize("NFC", plain).translate(STROKES)
+    spaced = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in composed)
+    return list(dict.fromkeys(word[:WORD_MAX_CHARACTERS] for word in spaced.split()))
+
+
+def query_words(query: str) -> list[str]:
+    """Return the words a search asks for; raise Invalid when there are none, or more than a search can mean."""
+    if len(query) > QUERY_MAX_CHARACTERS:
+        raise Invalid(FieldError("q", f"Search for at most {QUERY_MAX_CHARACTERS} characters."))
+    found = words(query)
+    if not found:
+        raise Invalid(FieldError("q", "Search for at least one letter or digit."))
+    if len(found) > QUERY_MAX_WORDS:
+        raise Invalid(FieldError("q", f"Search for at most {QUERY_MAX_WORDS} words."))
+    return found

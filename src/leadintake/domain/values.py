@@ -1,0 +1,62 @@
+"""Small values that people type or read out: names, references, keys, mailboxes."""
+
+import unicodedata
+
+from leadintake.domain.errors import FieldError, Invalid, Malformed
+
+NAME_MAX_CHARACTERS = 100
+ADDRESS_MAX_CHARACTERS = 254
+"""RFC 5321 section 4.5.3.1.3 allows a path of 256 octets, its angle brackets included."""
+
+JOINERS = frozenset("\u200c\u200d")
+"""Zero-width joiner and non-joiner: invisible, but they spell names in Persian and the scripts of India."""
+
+BLANK_LETTERS = frozenset("\u2800\u115f\u1160\u3164\uffa0")
+"""Characters that count as symbols or letters and show nothing."""
+
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+REFERENCE_BITS = 40
+KEY_MAX_CHARACTERS = 255
+
+
+def name(raw: str, field: str) -> str:
+    """Return a person's name in NFC, trimmed, without invisible format characters; raise Invalid if it cannot be one.
+
+    Lengths count code points. Control, private-use and unassigned characters are refused: no name contains them.
+    """
+    kept: list[str] = []
+    for character in unicodedata.normalize("NFC", raw):
+        category = unicodedata.category(character)
+        if category in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}:
+            raise Invalid(
+                FieldError(field, "Remove the control characters; use letters as in a passport or a signature.")
+            )
+        if category != "Cf" or character in JOINERS:
+            kept.append(character)
+    text = "".join(kept).strip()
+    if not any(unicodedata.category(c)[0] not in "ZCM" and c not in BLANK_LETTERS for c in text):
+        raise Invalid(FieldError(field, "Fill in this field."))
+    if len(text) > NAME_MAX_CHARACTERS:
+        raise Invalid(FieldError(field, f"Use at most {NAME_MAX_CHARACTERS} characters."))
+    return text
+
+
+def mailbox(address: str) -> str:
+    """Return the mailbox that an address most likely ends in: case and plus-tag folded.
+
+    Used to count mail to one person, never to send it.
+    """
+    local, _, domain = address.casefold().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
+def reference(number: int) -> str:
+    """Spell the lowest 40 bits of a random number as a reference, such as LD-7F3K9QX2 (Crockford base 32)."""
+    return "LD-" + "".join(CROCKFORD[number >> shift & 31] for shift in range(REFERENCE_BITS - 5, -1, -5))
+
+
+def idempotency_key(raw: str) -> str:
+    """Return an Idempotency-Key as it is, or raise Malformed unless it is 1 to 255 visible ASCII characters."""
+    if not 1 <= len(raw) <= KEY_MAX_CHARACTERS or not all("!" <= c <= "~" for c in raw):
+        raise Malformed("The Idempotency-Key must be 1 to 255 visible ASCII characters, without spaces.")
+    return raw

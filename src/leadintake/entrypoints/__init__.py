@@ -1,0 +1,1 @@
+"""What starts the application and speaks for it: HTTP, worker, command line, settings, and the bootstrap."""

@@ -1,0 +1,83 @@
+"""The HTTP service, put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from leadintake.application.app import App
+from leadintake.entrypoints import bootstrap, worker
+from leadintake.entrypoints.http import auth, deliveries, docs, lead_list, leads, me, ops, public, users
+from leadintake.entrypoints.http.admission import RateLimit, Slots
+from leadintake.entrypoints.http.document import document
+from leadintake.entrypoints.http.observe import Observed
+from leadintake.entrypoints.http.problems import on_error, problem_page
+from leadintake.entrypoints.http.serving import Serving
+from leadintake.entrypoints.settings import Settings
+
+Opened = Callable[[Settings, Callable[[], None]], AbstractAsyncContextManager[App]]
+
+BODY_MAX_BYTES = 256 * 1024
+"""For JSON: the longest notes, every character of them escaped, take 120,000."""
+
+
+def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp:
+    """The ASGI application; its lifespan opens the use cases and runs the worker."""
+    serving = Serving(
+        settings=settings,
+        uploads=Slots(settings.max_uploads),
+        submissions=RateLimit("submit", settings.rate_limit_submit),
+        sign_ins=RateLimit("login", settings.rate_limit_login),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        wake = asyncio.Event()
+        async with opened(settings, wake.set) as app, worker.running(app, wake):
+            serving.app = app
+            yield
+
+    calls = [
+        public.routes(settings),
+        auth.routes,
+        me.routes,
+        lead_list.routes,
+        leads.routes,
+        deliveries.routes,
+        users.routes,
+        ops.routes,
+    ]
+    prefix = urlsplit(settings.base_url).path
+    pages = [problem_page, docs.routes(document(calls, prefix), prefix)] if settings.docs else [problem_page]
+    app = Litestar(
+        [*calls, *pages],
+        lifespan=[lifespan],
+        state=State({"serving": serving}),
+        exception_handlers={Exception: on_error},
+        request_max_body_size=BODY_MAX_BYTES,
+        cors_config=_cors(settings),
+        openapi_config=None,
+        logging_config=None,
+    )
+    observed = Observed(app, settings)
+    if not settings.trusted_proxies:
+        return observed
+    return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", observed), list(settings.trusted_proxies)))
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.allowed_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.allowed_origins),
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
+        expose_headers=["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-ID"],
+    )

@@ -1,0 +1,165 @@
+"""The OpenAPI document. Litestar lists the calls; what it cannot know of them is told with `describe`, next to each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Server, Tag
+from litestar.routes import HTTPRoute
+from litestar.types import ControllerRouterHandler
+
+import leadintake
+from leadintake.domain.errors import (
+    Invalid,
+    Malformed,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    Refused,
+    TooLarge,
+    Unavailable,
+)
+from leadintake.entrypoints.errors import MEANINGS, UnsupportedMediaType
+from leadintake.entrypoints.http.guard import may_manage_users, signed_in
+from leadintake.entrypoints.http.problems import OAUTH_PREFIX, OAuthError, Problem
+from leadintake.entrypoints.http.reading import JSON, schema_of
+
+KEY = "description"
+REFERENCE = "#/components/schemas/{name}"
+Schema = dict[str, Any]
+
+INTRODUCTION = """Takes enquiries from a web form, keeps each with its resume, and brings it to an attorney.
+
+To try it: send an enquiry with `POST /public/leads`, sign in with `POST /auth/token`, and read `GET /leads`.
+Errors are problems (RFC 9457); the `type` of each leads to a page that says what to do. Times are RFC 3339 in UTC."""
+
+TAGS = [
+    Tag("Public", "What anyone may call: the form."),
+    Tag("Signing in", "OAuth 2 with passwords and refresh tokens; errors as in RFC 6749 section 5.2."),
+    Tag("Me", "One's own account and sessions."),
+    Tag("Leads", "The enquiries, for attorneys."),
+    Tag("Users", "Who may sign in, for admins."),
+    Tag("Operation", "Health and metrics, for operators."),
+]
+
+HEADERS: dict[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": "The scheme to use, and what was wrong with the token."},
+    429: {"Retry-After": "Seconds to wait."},
+    503: {"Retry-After": "Seconds to wait."},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a call takes and answers beyond what its signature says."""
+
+    problems: tuple[type[Refused], ...]
+    json: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    body: tuple[str, Schema] | None = None
+    headers: Mapping[str, Schema] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
+    content: Mapping[str, Schema] = field(default_factory=dict)
+
+
+def describe(*problems: type[Refused], **more: Any) -> dict[str, Any]:
+    """The `opt` of a route handler with its Description, without what its guards, path and body imply."""
+    return {KEY: Description(problems, **more)}
+
+
+def document(handlers: Sequence[ControllerRouterHandler], prefix: str) -> Schema:
+    """The whole document, as JSON-ready data; `prefix` is the path that the service has at its base URL."""
+    about = OpenAPIConfig(
+        title="leadintake",
+        version=leadintake.__version__,
+        description=INTRODUCTION,
+        use_handler_docstrings=True,
+        tags=TAGS,
+        servers=[Server(url=prefix or "/")],
+    )
+    listed = Litestar(handlers, openapi_config=about, logging_config=None)
+    found = listed.openapi_schema.to_schema()
+    components = found["components"]
+    _, shapes = msgspec.json.schema_components((Problem, OAuthError), ref_template=REFERENCE)
+    components["schemas"].update(shapes)
+    token_url = f"{prefix}/auth/token"
+    flow = {"tokenUrl": token_url, "refreshUrl": token_url, "scopes": {}}
+    components["securitySchemes"] = {"OAuth2": {"type": "oauth2", "flows": {"password": flow}}}
+    for route in listed.routes:
+        if isinstance(route, HTTPRoute):
+            for method, (handler, _) in route.route_handler_map.items():
+                if operation := found["paths"].get(route.path_format, {}).get(method.lower()):
+                    _complete(operation, route.path_format, handler)
+    return found
+
+
+def _complete(operation: Schema, path: str, handler: HTTPRouteHandler) -> None:
+    described: Description = handler.opt.get(KEY) or Description(())
+    problems = {*described.problems, *_implied(path, handler, described)}
+    parameters = [
+        {**parameter, "schema": {"type": "string", "format": "uuid"}} for parameter in operation.get("parameters", ())
+    ]
+    if described.query:
+        parameters += [
+            _parameter("query", name, about) for name, about in schema_of(described.query)["properties"].items()
+        ]
+    parameters += [_parameter("header", name, about) for name, about in described.headers.items()]
+    if parameters:
+        operation["parameters"] = parameters
+    if body := (JSON, schema_of(described.json)) if described.json else described.body:
+        operation["requestBody"] = {"required": True, "content": {body[0]: {"schema": body[1]}}}
+    if signed_in in handler.resolve_guards():
+        operation["security"] = [{"OAuth2": []}]
+    status, success = next((code, answer) for code, answer in operation["responses"].items() if code < "300")
+    success["headers"] = _headers(described.answers)
+    success["description"] = HTTPStatus(int(status)).phrase
+    if described.content:
+        success["content"] = {media_type: {"schema": schema} for media_type, schema in described.content.items()}
+    operation["responses"] = {status: success, **_problems(path, problems)}
+
+
+def _implied(path: str, handler: HTTPRouteHandler, described: Description) -> set[type[Refused]]:
+    guards = handler.resolve_guards()
+    implied: set[type[Refused]] = set()
+    if not path.startswith("/health"):
+        implied.add(Malformed)  # a foreign Host
+    if signed_in in guards:
+        implied |= {NotSignedIn, Unavailable}
+    if may_manage_users in guards:
+        implied.add(NotAllowed)
+    if "{" in path:
+        implied.add(NotFound)
+    if described.query:
+        implied.add(Invalid)
+    if described.json:
+        implied |= {Invalid, TooLarge, UnsupportedMediaType}
+    return implied
+
+
+def _problems(path: str, problems: set[type[Refused]]) -> dict[str, Schema]:
+    """The answers to errors, by status, each naming what it may be about."""
+    media_type, shape = (JSON, OAuthError) if path.startswith(OAUTH_PREFIX) else ("application/problem+json", Problem)
+    content = {media_type: {"schema": {"$ref": REFERENCE.format(name=shape.__name__)}}}
+    meanings = sorted((MEANINGS[problem] for problem in problems), key=lambda meaning: (meaning.status, meaning.slug))
+    answers: dict[str, Schema] = {}
+    for status in dict.fromkeys(meaning.status for meaning in meanings):
+        titles = [f"{meaning.title} (`{meaning.slug}`)." for meaning in meanings if meaning.status == status]
+        headers = _headers(HEADERS.get(status, {}))
+        answers[str(status)] = {"description": " ".join(titles), "content": content, "headers": headers}
+    return answers
+
+
+def _parameter(where: str, name: str, about: Schema) -> Schema:
+    """An optional parameter from the schema of its value."""
+    schema = {key: value for key, value in about.items() if key != "description"}
+    return {"name": name, "in": where, "description": about["description"], "required": False, "schema": schema}
+
+
+def _headers(texts: Mapping[str, str]) -> dict[str, Schema]:
+    every = {**texts, "X-Request-ID": "Names this request in the log."}
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in every.items()}

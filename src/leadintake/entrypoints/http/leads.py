@@ -1,0 +1,139 @@
+"""One lead: read it, change it, open its resume, see its timeline, erase it."""
+
+import re
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from litestar import Response, Router, delete, get, patch
+from litestar.params import FromPath
+from litestar.response import Stream
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from leadintake.application.desk import Change
+from leadintake.application.views import EventView, LeadView
+from leadintake.domain.errors import FileUnavailable, IllegalTransition, Malformed, NotAllowed, Stale
+from leadintake.domain.lead import NOTES_MAX_CHARACTERS, State
+from leadintake.domain.resume import Kind
+from leadintake.entrypoints.http.document import describe
+from leadintake.entrypoints.http.guard import SignedIn, signed_in
+from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_json, said
+from leadintake.entrypoints.http.serving import serving
+
+TAG = r'(?:W/)?"[!#-~]*"'
+TAGS = rf"\*|{TAG}(?:[ \t]*,[ \t]*{TAG})*"
+"""RFC 9110 sections 8.8.3 and 13.1.1, in ASCII."""
+
+VERSION = re.compile('"([1-9][0-9]{0,9})"')
+
+IF_MATCH = {
+    "type": "string",
+    "pattern": f"^(?:{TAGS})$",
+    "description": "Change the lead only if this is still its ETag.",
+}
+ETAG = {"ETag": "Names this version of the lead, for If-Match."}
+
+NOT_IN_FALLBACK = re.compile("[^A-Za-z0-9._-]")
+
+
+class LeadChange(Struct):
+    """What to change of a lead: all of it happens, or nothing."""
+
+    state: Annotated[State, Meta(description="Either PENDING or REACHED_OUT.")] | UnsetType = UNSET
+    notes: (
+        Annotated[
+            str,
+            Meta(
+                description="The new notes, as text of at most 10,000 characters.",
+                extra_json_schema={"maxLength": NOTES_MAX_CHARACTERS},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Timeline(Struct):
+    """What happened, the oldest first."""
+
+    items: list[EventView]
+
+
+@get("/leads/{lead_id:str}", operation_id="getLead", summary="Read a lead", opt=describe(answers=ETAG))
+async def lead(request: SignedIn, lead_id: FromPath[str]) -> Response[LeadView]:
+    """One lead. Send its `ETag` as `If-Match` with a change, and nothing newer is overwritten."""
+    return _tagged(await serving(request).app.desk.view(request.user, parsed_id(lead_id)))
+
+
+@patch(
+    "/leads/{lead_id:str}",
+    operation_id="changeLead",
+    summary="Change a lead",
+    opt=describe(IllegalTransition, Stale, json=LeadChange, headers={"If-Match": IF_MATCH}, answers=ETAG),
+)
+async def change(request: SignedIn, lead_id: FromPath[str]) -> Response[LeadView]:
+    """Mark a lead as reached out, replace its notes, or both.
+
+    The only move is from PENDING to REACHED_OUT, once. Whoever comes second is told who was first, and when.
+    """
+    wished = Change(**said(await read_json(request, LeadChange)), versions=_versions(request))
+    return _tagged(await serving(request).app.desk.change(request.user, parsed_id(lead_id), wished))
+
+
+@delete("/leads/{lead_id:str}", operation_id="eraseLead", summary="Erase a lead", opt=describe(NotAllowed))
+async def erase(request: SignedIn, lead_id: FromPath[str]) -> None:
+    """Erase a lead with its file, notes and owed mail; for admins. Its timeline stays, without personal data."""
+    await serving(request).app.desk.erase(request.user, parsed_id(lead_id))
+
+
+@get("/leads/{lead_id:str}/events", operation_id="listEvents", summary="See the timeline of a lead")
+async def events(request: SignedIn, lead_id: FromPath[str]) -> Timeline:
+    """Who did what, and when, the oldest first; also of a lead that was erased."""
+    return Timeline(await serving(request).app.desk.events(request.user, parsed_id(lead_id)))
+
+
+@get(
+    "/leads/{lead_id:str}/resume",
+    operation_id="getResume",
+    summary="Open the resume of a lead",
+    opt=describe(
+        FileUnavailable,
+        content={kind.media_type: {"type": "string", "format": "binary"} for kind in Kind},
+        answers={
+            "Content-Disposition": "The name of the file, as an attachment.",
+            "Content-Length": "Its size in bytes.",
+        },
+    ),
+)
+async def resume(request: SignedIn, lead_id: FromPath[str]) -> Stream:
+    """The file as it was uploaded, byte for byte. The timeline keeps who opened it."""
+    about, content = await serving(request).app.desk.open_resume(request.user, parsed_id(lead_id))
+    headers = {
+        "Content-Disposition": attachment(about.name),
+        "Content-Length": str(about.size),
+        "Content-Security-Policy": "sandbox",
+    }
+    return Stream(content, media_type=about.kind.media_type, headers=headers)
+
+
+def attachment(name: str) -> str:
+    """A Content-Disposition that every client can read (RFC 6266 appendix D), whatever the name."""
+    return f"attachment; filename=\"{NOT_IN_FALLBACK.sub('_', name)}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _tagged(lead: LeadView) -> Response[LeadView]:
+    return Response(lead, headers={"ETag": f'"{lead.version}"'})
+
+
+def _versions(request: AnyRequest) -> frozenset[int] | None:
+    """The versions that If-Match names, None for any. Weak tags never match; raises Malformed for what are no tags."""
+    given: list[Any] = request.headers.getall("If-Match", [])
+    if not given:
+        return None
+    listed = ", ".join(given).strip()
+    if not re.fullmatch(TAGS, listed):
+        raise Malformed('The If-Match header must be *, or the ETag of the lead in its quotes, such as "3".')
+    if listed == "*":
+        return None
+    return frozenset(int(tag[1:-1]) for tag in re.findall(TAG, listed) if VERSION.fullmatch(tag))
+
+
+routes = Router("/", route_handlers=[lead, change, erase, events, resume], guards=[signed_in], tags=["Leads"])

@@ -1,0 +1,96 @@
+"""For operators: is it alive, is it ready, how does it do."""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from ipaddress import ip_address
+
+from litestar import Response, Router, get
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+
+from leadintake.domain.delivery import Status
+from leadintake.domain.errors import NotAllowed, Unavailable
+from leadintake.entrypoints.http.admission import client_of
+from leadintake.entrypoints.http.document import describe
+from leadintake.entrypoints.http.reading import AnyRequest
+from leadintake.entrypoints.http.serving import serving
+
+PING_SECONDS = 2.0
+"""How long a part may take to answer; monitors commonly give up after five."""
+
+FORWARDED = ("forwarded", "x-forwarded-for")
+
+outbox = Gauge("leadintake_outbox_deliveries", "Deliveries in each status", ["status"])
+
+
+class Health(Struct, omit_defaults=True):
+    """That all is well, and what was looked at."""
+
+    status: str
+    checks: dict[str, str] = {}
+
+
+@get("/health", operation_id="health", summary="Is it alive?")
+async def health() -> Health:
+    """The same as /health/live."""
+    return Health("ok")
+
+
+@get("/health/live", operation_id="live", summary="Is it alive?")
+async def live() -> Health:
+    """Whether the process answers. It looks at nothing else, so when it fails, a restart is the cure."""
+    return Health("ok")
+
+
+@get("/health/ready", operation_id="ready", summary="Is it ready?", opt=describe(Unavailable))
+async def ready(request: AnyRequest) -> Health:
+    """Whether submissions can be stored: the database answers, and a file could be written."""
+    app = serving(request).app
+    checks = {"database": app.database.ping, "files": app.files.ping}
+    failed = [
+        name
+        for name, answers in zip(checks, await asyncio.gather(*map(_answers, checks.values())), strict=True)
+        if not answers
+    ]
+    if failed:
+        raise Unavailable(f"Not ready: {' and '.join(failed)}.")
+    return Health("ok", dict.fromkeys(checks, "ok"))
+
+
+async def _answers(ping: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await ping()
+    except (Unavailable, TimeoutError):
+        return False
+    return True
+
+
+@get("/metrics", operation_id="metrics", summary="Metrics", media_type=CONTENT_TYPE_LATEST, opt=describe(NotAllowed))
+async def metrics(request: AnyRequest) -> Response[bytes]:
+    """Figures for Prometheus. For the machine itself, or with `Authorization: Bearer` and the metrics token."""
+    _check_access(request)
+    with suppress(Unavailable):  # Figures are wanted most when something fails.
+        counts = await serving(request).app.dispatch.unsettled()
+        for status in Status:
+            outbox.labels(status).set(counts.get(status, 0))
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _check_access(request: AnyRequest) -> None:
+    """Raise NotAllowed unless the request has the token, or comes from this machine and was not forwarded to it."""
+    token = serving(request).settings.metrics_token
+    given = request.headers.get("authorization", "").encode()
+    if token is not None and hmac.compare_digest(given, f"Bearer {token}".encode()):
+        return
+    try:
+        is_local = ip_address(client_of(request)).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local or any(name in request.headers for name in FORWARDED):
+        raise NotAllowed("Metrics are for this machine itself, or for who has the metrics token.")
+
+
+routes = Router("/", route_handlers=[health, live, ready, metrics], tags=["Operation"])

@@ -1,0 +1,94 @@
+"""What anyone may call: the form."""
+
+from typing import Any
+
+from litestar import Response, Router, post
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from leadintake.application.views import Receipt
+from leadintake.domain import values
+from leadintake.domain.errors import Invalid, KeyReused, Malformed, TooLarge, Unavailable, WrongKind
+from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, NAME_MAX_CHARACTERS
+from leadintake.entrypoints.errors import TooManyRequests, UnsupportedMediaType
+from leadintake.entrypoints.http.admission import client_of
+from leadintake.entrypoints.http.document import describe
+from leadintake.entrypoints.http.multipart import boundary_of, read_form
+from leadintake.entrypoints.http.reading import AnyRequest, header, pieces
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.settings import Settings
+
+ROOM_FOR_FIELDS = 64 * 1024
+"""Bytes of a request beside its file: the fields at their longest, their headers, and parts that are ignored."""
+
+IDEMPOTENCY_KEY = {
+    "type": "string",
+    "pattern": "^[!-~]{1,255}$",
+    "description": "Makes it safe to send the same form again: within 24 hours, a repeat has no further effect.",
+}
+
+FORM = {
+    "type": "object",
+    "required": ["first_name", "last_name", "email", "resume"],
+    "properties": {
+        "first_name": {"type": "string", "minLength": 1, "maxLength": NAME_MAX_CHARACTERS, "examples": ["Ada"]},
+        "last_name": {"type": "string", "minLength": 1, "maxLength": NAME_MAX_CHARACTERS, "examples": ["Lovelace"]},
+        "email": {
+            "type": "string",
+            "format": "email",
+            "maxLength": ADDRESS_MAX_CHARACTERS,
+            "examples": ["ada@example.org"],
+        },
+        "resume": {
+            "type": "string",
+            "format": "binary",
+            "description": "The file, with its name. Its content must be what the extension of the name says.",
+        },
+    },
+}
+
+
+async def limited(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Count the submission against its address before anything is read; raises TooManyRequests."""
+    await serving(connection).submissions.count(client_of(connection))
+
+
+@post(
+    "/public/leads",
+    operation_id="submitLead",
+    summary="Send an enquiry",
+    guards=[limited],
+    opt=describe(
+        Malformed,
+        TooLarge,
+        WrongKind,
+        UnsupportedMediaType,
+        Invalid,
+        KeyReused,
+        TooManyRequests,
+        Unavailable,
+        body=("multipart/form-data", FORM),
+        headers={"Idempotency-Key": IDEMPOTENCY_KEY},
+        answers={"Idempotency-Replayed": "`true` where this repeats an earlier answer; nothing was stored again."},
+    ),
+)
+async def submit(request: AnyRequest) -> Response[Receipt]:
+    """Store an enquiry with its resume.
+
+    The answer comes once both are safe on disk. Its reference is short enough to read out on the telephone.
+    """
+    here = serving(request)
+    boundary = boundary_of(header(request, "Content-Type") or "")
+    given = header(request, "Idempotency-Key")
+    key = None if given is None else values.idempotency_key(given)
+    with here.uploads.one():
+        async with here.app.files.receive() as upload:
+            form = await read_form(pieces(request), boundary, upload)
+            receipt, is_repeat = await here.app.intake.submit(form, upload, key)
+    return Response(receipt, headers={"Idempotency-Replayed": "true"} if is_repeat else None)
+
+
+def routes(settings: Settings) -> Router:
+    """The call, with room for the largest file."""
+    limit = settings.max_resume_bytes + ROOM_FOR_FIELDS
+    return Router("/", route_handlers=[submit], request_max_body_size=limit, tags=["Public"])

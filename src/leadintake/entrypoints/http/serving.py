@@ -1,0 +1,27 @@
+"""What the calls work with."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar.connection import ASGIConnection
+
+from leadintake.application.app import App
+from leadintake.entrypoints.http.admission import RateLimit, Slots
+from leadintake.entrypoints.settings import Settings
+
+
+@dataclass(slots=True)
+class Serving:
+    """Kept in the state of the Litestar application; `app` is there from its start on."""
+
+    settings: Settings
+    uploads: Slots
+    submissions: RateLimit
+    sign_ins: RateLimit
+    app: App = field(init=False)
+
+
+def serving(connection: ASGIConnection[Any, Any, Any, Any]) -> Serving:
+    """What a request is served with."""
+    found: Serving = connection.app.state.serving
+    return found

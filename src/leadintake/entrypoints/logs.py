@@ -1,0 +1,81 @@
+"""Logs: one line for each fact, whatever a stranger put into a name, a path or a header."""
+
+import json
+import logging
+import sys
+from contextlib import suppress
+from typing import BinaryIO, Literal
+
+import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.typing import EventDict, Processor
+
+STANDARD_ERROR = 2
+
+
+def configure(log_format: Literal["console", "json"], stream: BinaryIO | None = None) -> None:
+    """Send structlog and the standard library's logging the same way: to standard error, or another unbuffered stream.
+
+    Times are UTC. That neither secrets nor personal data are logged is the callers' concern: they log ids.
+    """
+    out = stream or open(STANDARD_ERROR, "wb", buffering=0, closefd=False)  # noqa: SIM115 - stays open like the process
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            *([_json] if log_format == "json" else [_escaped, _console()]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lambda *_: _Lines(out),
+    )
+    root = logging.getLogger()
+    root.handlers = [_Handover()]
+    root.setLevel(logging.WARNING)
+
+
+def visible(text: str) -> str:
+    """Text that cannot end a line, turn it around or command a terminal: whatever does not print is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _json(_logger: object, _method: str, event: EventDict) -> str:
+    """All but ASCII is escaped, and so is DEL, the one ASCII character that JSON would let pass."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
+    return json.dumps({**first, **event}, default=str).replace("\x7f", r"\u007f")
+
+
+def _escaped(_logger: object, _method: str, event: EventDict) -> EventDict:
+    trace = event.pop("exception", None)
+    escaped = {key: value if isinstance(value, int | float) else visible(str(value)) for key, value in event.items()}
+    if trace is not None:  # Indented, so that no message of an exception can pass for a line of the log.
+        escaped["exception"] = "\n".join(f"    {visible(line)}" for line in trace.split("\n"))
+    return escaped
+
+
+def _console() -> Processor:
+    return ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)
+
+
+class _Lines:
+    """Where lines go. A full disk or a closed pipe loses them and stops nothing else."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError):
+            self._stream.write(line.encode() + b"\n")
+
+    debug = info = warning = error = critical = msg
+
+
+class _Handover(logging.Handler):
+    """Hands what libraries log to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)

@@ -1,0 +1,195 @@
+"""The text of a setting becomes its value. Each parser raises ValueError, saying what to give instead."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+import limits
+from email_validator import EmailNotValidError, validate_email
+
+from leadintake.domain import values
+from leadintake.domain.errors import Invalid
+from leadintake.domain.resume import Kind
+
+T = TypeVar("T")
+
+SECRET_KEY_MIN_BYTES = 32
+"""RFC 7518 section 3.2: a key for HS256 is as long as its hash or longer."""
+
+TOKEN_MIN_CHARACTERS = 16
+FEWEST_DIFFERENT = 8
+"""A long secret of fewer different characters was typed, not made."""
+
+SWEEP_AFTER_MIN_SECONDS = 600
+"""Ten minutes are far more than lie between the last byte of a file and the commit of its lead."""
+
+_LABEL = "(?!-)[a-z0-9-]{1,63}(?<!-)"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_DEFAULT_PORTS = {("http", 80), ("https", 443)}
+
+
+def path(text: str) -> Path:
+    """A path, "~" expanded."""
+    return Path(text).expanduser()
+
+
+def folder(text: str) -> Path:
+    """The path of a folder that is there."""
+    found = path(text)
+    if not found.is_dir():
+        raise ValueError("name a folder that exists")
+    return found
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    """A whole number from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
+            raise ValueError(f"give a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def sweep_after(text: str) -> timedelta:
+    """Seconds, never so few that a file could be swept before its lead is stored."""
+    return timedelta(seconds=number(SWEEP_AFTER_MIN_SECONDS, 365 * 86_400)(text))
+
+
+def choice(**meanings: T) -> Callable[[str], T]:
+    """One of these words."""
+
+    def parse(text: str) -> T:
+        if text not in meanings:
+            raise ValueError(f"give {' or '.join(meanings)}")
+        return meanings[text]
+
+    return parse
+
+
+def separated(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Values between commas, each once; spaces around them do not count, and nothing at all is no value."""
+    return lambda text: tuple(dict.fromkeys(parse(part.strip()) for part in text.split(",") if text))
+
+
+def kinds(text: str) -> frozenset[Kind]:
+    """Kinds of files by their extensions."""
+    return frozenset(separated(choice(**{kind.value: kind for kind in Kind}))(text))
+
+
+def rate(text: str) -> str | None:
+    """So many in a time, as the limits library writes it (30/minute); None for "off"."""
+    if text == "off":
+        return None
+    try:
+        amount = limits.parse(text).amount
+    except ValueError:
+        amount = 0
+    if amount < 1:
+        raise ValueError("give a rate such as 30/minute or 3/day, or off")
+    return text
+
+
+def email(text: str) -> str:
+    """One plain address; an internal domain is fine, because the operator knows the network."""
+    try:
+        return validate_email(text, check_deliverability=False, globally_deliverable=False).normalized
+    except EmailNotValidError:
+        raise ValueError("give one plain address such as office@example.com") from None
+
+
+def firm_name(text: str) -> str:
+    """One line that is a name."""
+    try:
+        return values.name(text, "firm_name")
+    except Invalid as error:
+        raise ValueError(error.errors[0].message) from None
+
+
+def secret_key(text: str) -> bytes:
+    """At least 32 bytes that look random."""
+    key = text.encode()
+    if len(key) < SECRET_KEY_MIN_BYTES or len(set(key)) < FEWEST_DIFFERENT:
+        raise ValueError(f"give at least {SECRET_KEY_MIN_BYTES} random bytes, such as `openssl rand -base64 48` prints")
+    return key
+
+
+def token(text: str) -> str:
+    """A secret that fits into a header."""
+    if len(text) < TOKEN_MIN_CHARACTERS or len(set(text)) < FEWEST_DIFFERENT or not re.fullmatch("[!-~]+", text):
+        raise ValueError(f"give at least {TOKEN_MIN_CHARACTERS} random characters, visible ASCII without spaces")
+    return text
+
+
+def listening(text: str) -> str:
+    """A network address or host name to listen on."""
+    return text if is_address(text) else host(text)
+
+
+def host(text: str) -> str:
+    """A name or address as it stands in a Host header, in lower case, an IPv6 address in brackets, without a port."""
+    name = text.lower()
+    if not _HOST_NAME.fullmatch(name) and not (name.startswith("[") and name.endswith("]") and is_address(name[1:-1])):
+        raise ValueError("give a host name or address without a port, such as intake.example.com or [::1]")
+    return name
+
+
+def network(text: str) -> str:
+    """A network address or a block of them (10.0.0.0/8)."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError("give network addresses such as 10.0.0.7 or 10.0.0.0/8") from None
+    return text
+
+
+def url(text: str) -> str:
+    """An http or https address, its host in lower case, without a query and without a slash at its end."""
+    wrong = ValueError("give an address such as https://intake.example.com")
+    try:
+        parts = urlsplit(text)
+        netloc = host(parts.netloc.removesuffix(f":{parts.port}"))
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in {"http", "https"} or parts.query or parts.fragment or not re.fullmatch("[!-~]*", parts.path):
+        raise wrong
+    port = "" if parts.port is None or (parts.scheme, parts.port) in _DEFAULT_PORTS else f":{parts.port}"
+    return f"{parts.scheme}://{netloc}{port}{parts.path.rstrip('/')}"
+
+
+def origin(text: str) -> str:
+    """What a browser sends as Origin: scheme, host and port, no path."""
+    found = url(text)
+    if urlsplit(found).path:
+        raise ValueError("give origins without a path, such as https://www.example.com")
+    return found
+
+
+def database_url(text: str) -> str:
+    """The URL of a database that is supported."""
+    if text.startswith(("postgresql", "postgres")):
+        raise ValueError("this version has no PostgreSQL yet; leave it out for SQLite in the data folder")
+    sqlite_path(text)
+    return text
+
+
+def sqlite_path(text: str) -> Path:
+    """The file of a SQLite URL: sqlite:///relative/path or sqlite:////absolute/path."""
+    scheme, slashes, file = text.partition(":///")
+    if scheme != "sqlite" or not slashes or not file or file == ":memory:" or "?" in file:
+        raise ValueError("give sqlite:///relative/path or sqlite:////absolute/path")
+    return path(unquote(file))
+
+
+def is_address(text: str) -> bool:
+    """Whether this is a network address, an IPv6 one without brackets."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,163 @@
+"""The worker: sends what is owed as soon as it is due, and clears away what is no longer needed."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from leadintake.application.app import App
+from leadintake.application.dispatch import Dispatch
+from leadintake.application.ports import Letter
+from leadintake.domain.delivery import Status
+
+IN_FLIGHT = 8
+"""Letters being sent at once."""
+
+LONGEST_SLEEP = 30.0
+"""Seconds; how late at most a delivery goes out that another process asked for, such as the command line."""
+
+SHORTEST_SLEEP = 0.5
+"""Seconds; what is stored meanwhile wakes the worker, so this delays nothing."""
+
+LONGEST_BACK_OFF = 30.0
+GRACE = 25.0
+"""Seconds that letters in flight get to arrive in when the service stops."""
+
+SWEEP_EVERY = timedelta(minutes=15)
+PRUNE_EVERY = timedelta(hours=1)
+
+ENDS = {
+    Status.SENT: (logging.INFO, "delivery_sent"),
+    Status.PENDING: (logging.WARNING, "delivery_postponed"),
+    Status.FAILED: (logging.ERROR, "delivery_failed"),
+}
+
+log = structlog.get_logger()
+deliveries = Counter("leadintake_deliveries", "Attempts to send, by how they ended", ["purpose", "outcome"])
+heartbeat = Gauge("leadintake_worker_heartbeat_timestamp_seconds", "When the worker last looked for something to send")
+
+
+@asynccontextmanager
+async def running(app: App, wake: asyncio.Event, *, grace: float = GRACE) -> AsyncIterator[None]:
+    """Work in the background; when the context ends, take nothing more on and give what is being sent `grace` seconds.
+
+    What has not arrived by then is broken off. Its claim runs out, and it is sent again with the same Message-ID.
+    """
+    outbox = Outbox(app.dispatch, wake)
+    sending = asyncio.create_task(outbox.run(), name="outbox")
+    housekeeping = [
+        asyncio.create_task(_every(SWEEP_EVERY, "sweep", app.retention.sweep), name="sweep"),
+        asyncio.create_task(_every(PRUNE_EVERY, "prune", app.retention.prune), name="prune"),
+    ]
+    try:
+        yield
+    finally:
+        for task in housekeeping:
+            task.cancel()
+        outbox.stop()
+        await asyncio.wait([sending], timeout=grace)
+        sending.cancel()
+        await asyncio.gather(sending, *housekeeping, return_exceptions=True)
+
+
+class Outbox:
+    """Claims deliveries as there is room for them, so that a slow one delays no other."""
+
+    def __init__(self, dispatch: Dispatch, wake: asyncio.Event) -> None:
+        self._dispatch = dispatch
+        self._wake = wake
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._more_is_due = False
+        self._is_stopping = False
+
+    async def run(self) -> None:
+        """Send until stopped, whatever happens to a letter or to the database, then wait for the letters in flight."""
+        failures = 0
+        try:
+            while not self._is_stopping:
+                heartbeat.set_to_current_time()
+                self._wake.clear()
+                try:
+                    pause = await self._start_what_is_due()
+                    failures = 0
+                except Exception:
+                    log.exception("outbox_unavailable")
+                    pause = min(LONGEST_BACK_OFF, 2.0**failures)
+                    failures += 1
+                await self._sleep(pause)
+            if self._in_flight:
+                await asyncio.wait(self._in_flight)
+        finally:
+            for task in self._in_flight:
+                task.cancel()
+            await asyncio.gather(*self._in_flight, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._is_stopping = True
+        self._wake.set()
+
+    async def _start_what_is_due(self) -> float:
+        """Start as many letters as there is room for; returns the seconds until there may be more to do."""
+        self._more_is_due = False
+        room = IN_FLIGHT - len(self._in_flight)
+        claimed = await self._dispatch.claim(room) if room else []
+        for letter, token in claimed:
+            task = asyncio.create_task(self._send(letter, token))
+            self._in_flight.add(task)
+            task.add_done_callback(self._make_room)
+        self._more_is_due = len(claimed) == room
+        if self._more_is_due:
+            return LONGEST_SLEEP if len(self._in_flight) == IN_FLIGHT else 0
+        due = await self._dispatch.next_due()
+        until_due = (due - self._dispatch.now()).total_seconds() if due else LONGEST_SLEEP
+        return min(max(until_due, SHORTEST_SLEEP), LONGEST_SLEEP)
+
+    def _make_room(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        if self._more_is_due:
+            self._wake.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _send(self, letter: Letter, token: UUID) -> None:
+        facts = {
+            "delivery_id": str(letter.delivery_id),
+            "lead_id": str(letter.lead_id),
+            "purpose": letter.purpose.value,
+            "attempt": letter.attempt,
+        }
+        try:
+            outcome = await self._dispatch.deliver(letter, token)
+        except (Exception, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            log.exception("delivery_unsettled", **facts)
+            deliveries.labels(letter.purpose.value, "unsettled").inc()
+            return
+        level, event = ENDS[outcome.status]
+        log.log(level, event, **facts)
+        deliveries.labels(letter.purpose.value, event.removeprefix("delivery_")).inc()
+
+
+async def _every(period: timedelta, name: str, job: Callable[[], Awaitable[int | None]]) -> None:
+    """Do a job now and then, for ever; one that fails is done again next time."""
+    while True:
+        try:
+            removed = await job()
+            if removed:
+                log.info("housekeeping_done", job=name, removed=removed)
+        except Exception:
+            log.exception("housekeeping_failed", job=name)
+        await asyncio.sleep(period.total_seconds())

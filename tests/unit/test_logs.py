@@ -1,0 +1,106 @@
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadintake.entrypoints.logs import configure, visible
+
+HOSTILE = "a\r\n2025-11-24 [error] forged \x1b[2J\x7f \u202e\u2028\u0085\x9b \udc80"
+
+Lines = Callable[[], list[str]]
+
+
+class Full(io.BytesIO):
+    """A disk without room."""
+
+    def write(self, _data: object) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Logging as it was, for the tests that follow."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture(params=["json", "console"])
+def lines(request: pytest.FixtureRequest) -> Lines:
+    """What was logged, in either format."""
+    stream = io.BytesIO()
+    configure(request.param, stream)
+    return lambda: stream.getvalue().decode().removesuffix("\n").split("\n")
+
+
+def test_whatever_is_logged_is_one_line_that_prints(lines: Lines) -> None:
+    """A hostile value ends no line, and no control character, reordering or half of a character reaches a terminal."""
+    structlog.get_logger().info(HOSTILE, user_agent=HOSTILE, path=HOSTILE, nested=[HOSTILE])
+
+    assert len(lines()) == 1
+    assert lines()[0].isprintable()
+
+
+def test_libraries_log_the_same_way(lines: Lines) -> None:
+    """What the standard library's logging gets comes out as one line of the same form, quieter ones not at all."""
+    logging.getLogger("some.library").warning("odd: %s", HOSTILE)
+    logging.getLogger("some.library").info("chatter")
+
+    assert len(lines()) == 1
+    assert "some.library" in lines()[0]
+
+
+def test_a_trace_cannot_pass_for_lines_of_the_log(lines: Lines) -> None:
+    """The message of an exception is escaped, and where a trace takes several lines they are indented."""
+    structlog.get_logger().error("it_failed", exc_info=ValueError(HOSTILE))
+
+    first, *rest = lines()
+    assert "it_failed" in first
+    assert all(line.startswith("    ") and line.isprintable() for line in rest)
+    assert any("ValueError" in line for line in [first, *rest])
+
+
+def test_times_are_utc(lines: Lines) -> None:
+    """Each line begins with its time, in UTC, whatever the machine's zone."""
+    structlog.get_logger().info("now")
+
+    line = lines()[0]
+    text = json.loads(line)["timestamp"] if line.startswith("{") else line.split()[0]
+    assert datetime.fromisoformat(text).utcoffset() == timedelta(0)
+
+
+def test_json_keeps_every_value() -> None:
+    """What was escaped on the line is the same again when the line is read."""
+    stream = io.BytesIO()
+    configure("json", stream)
+
+    structlog.get_logger().info("event", text=HOSTILE, number=1, nothing=None)
+
+    line = json.loads(stream.getvalue())
+    assert list(line)[:3] == ["timestamp", "level", "event"]
+    assert (line["text"], line["number"], line["nothing"]) == (HOSTILE, 1, None)
+
+
+def test_a_full_disk_stops_nothing() -> None:
+    """A line that cannot be written is lost, and nobody else is harmed."""
+    configure("json", Full())
+
+    structlog.get_logger().error("lost")
+
+
+@given(st.text())
+def test_visible_text_prints(text: str) -> None:
+    """Anything at all becomes printable, and what was printable stays as it is."""
+    shown = visible(text)
+
+    assert shown.isprintable()
+    assert shown == text or not text.isprintable()

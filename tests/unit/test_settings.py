@@ -1,0 +1,238 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadintake.domain.resume import Kind
+from leadintake.entrypoints.settings import SETTINGS, BadSetting, load, name_of
+
+SECRET = "kW9vX2mQ7pLr4sT8uYzB1cD3eF5gH6jK"
+TOKEN = "s3cret-for-metrics"
+
+
+def refusal(environ: dict[str, str]) -> str:
+    """The one line that an environment is refused with."""
+    with pytest.raises(BadSetting) as refused:
+        load(environ, {})
+    return str(refused.value)
+
+
+def test_nothing_set_gives_the_defaults_of_the_design() -> None:
+    """A start without any settings is a start on this machine, for this machine."""
+    settings = load({}, {})
+
+    assert settings.data_dir == Path("data")
+    assert settings.database_path == Path("data/leadintake.db")
+    assert settings.base_url == "http://127.0.0.1:8000"
+    assert settings.admin_email == "admin@example.com"
+    assert settings.firm_name == "Our firm"
+    assert settings.mail_from == "noreply@example.com"
+    assert settings.attorney_email is None
+    assert settings.max_resume_bytes == 10 * 1024 * 1024
+    assert settings.resume_types == {Kind.PDF, Kind.DOC, Kind.DOCX}
+    assert settings.secret_key is None
+    assert settings.allowed_origins == settings.trusted_proxies == ()
+    assert settings.allowed_hosts == ("127.0.0.1", "localhost", "[::1]")
+    assert (settings.rate_limit_submit, settings.rate_limit_login) == ("30/minute", "10/minute")
+    assert (settings.confirmations_per_address, settings.confirmations_total) == ("3/day", None)
+    assert settings.max_uploads == 64
+    assert settings.sweep_after == timedelta(hours=1)
+    assert settings.docs is True
+    assert settings.metrics_token is None
+
+
+def test_the_environment_goes_before_the_file() -> None:
+    """A name in both is taken from the environment, and each alone counts."""
+    settings = load({"LEADINTAKE_PORT": "9000"}, {"LEADINTAKE_PORT": "9001", "LEADINTAKE_FIRM_NAME": "Ng & Null"})
+
+    assert (settings.port, settings.firm_name) == (9000, "Ng & Null")
+
+
+@pytest.mark.parametrize(
+    ("environ", "base_url", "mail_from", "first_host"),
+    [
+        (
+            {"LEADINTAKE_HOST": "0.0.0.0", "LEADINTAKE_PORT": "80"},
+            "http://localhost",
+            "noreply@example.com",
+            "localhost",
+        ),
+        ({"LEADINTAKE_HOST": "::1"}, "http://[::1]:8000", "noreply@example.com", "[::1]"),
+        (
+            {"LEADINTAKE_BASE_URL": "HTTPS://Intake.Firm.example:443/"},
+            "https://intake.firm.example",
+            "noreply@intake.firm.example",
+            "intake.firm.example",
+        ),
+        (
+            {"LEADINTAKE_BASE_URL": "http://10.0.0.7:8080/intake/"},
+            "http://10.0.0.7:8080/intake",
+            "noreply@example.com",
+            "10.0.0.7",
+        ),
+    ],
+)
+def test_what_is_not_set_follows_from_what_is(
+    environ: dict[str, str], base_url: str, mail_from: str, first_host: str
+) -> None:
+    """The base URL comes from host and port; sender and allowed hosts come from the base URL."""
+    settings = load(environ, {})
+
+    assert settings.base_url == base_url
+    assert settings.mail_from == mail_from
+    assert settings.allowed_hosts[0] == first_host
+    assert {"localhost", "127.0.0.1", "[::1]"} <= set(settings.allowed_hosts)
+
+
+def test_lists_are_read_between_commas() -> None:
+    """Spaces do not count, repeats count once, and each value is brought into the form it is compared in."""
+    settings = load(
+        {
+            "LEADINTAKE_RESUME_TYPES": "pdf, txt",
+            "LEADINTAKE_ALLOWED_ORIGINS": "https://WWW.firm.example:443, https://www.firm.example/",
+            "LEADINTAKE_TRUSTED_PROXIES": "10.0.0.0/8,::1",
+        },
+        {},
+    )
+
+    assert settings.resume_types == {Kind.PDF, Kind.TXT}
+    assert settings.allowed_origins == ("https://www.firm.example",)
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+
+
+def test_logs_are_for_people_on_a_terminal() -> None:
+    """Console lines on a terminal, JSON elsewhere, and whatever was asked for anywhere."""
+    assert load({}, {}, terminal=True).log_format == "console"
+    assert load({}, {}).log_format == "json"
+    assert load({"LEADINTAKE_LOG_FORMAT": "console"}, {}).log_format == "console"
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("LEADINTAKE_PROT", "LEADINTAKE_PORT"),
+        ("LEADINTAKE_SECRET", "LEADINTAKE_SECRET_KEY"),
+        ("LEADINTAKE_MAX_UPLOAD", "LEADINTAKE_MAX_UPLOADS"),
+        ("LEADINTAKE_PORT_FILE", "LEADINTAKE_PORT"),
+    ],
+)
+def test_a_name_that_means_nothing_stops_the_start(name: str, nearest: str) -> None:
+    """The refusal names the nearest setting there is; in the .env file as in the environment."""
+    assert refusal({name: "1"}) == f"There is no setting {name}. The nearest is {nearest}."
+
+    with pytest.raises(BadSetting):
+        load({}, {name: "1"})
+
+
+def test_names_of_others_are_none_of_our_business() -> None:
+    """A name without our prefix is somebody else's."""
+    assert load({"PATH": "/bin", "PORT": "x"}, {"LEADINTAKER": "y"}) == load({}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LEADINTAKE_SMTP_HOST", "mail.example.com"),
+        ("LEADINTAKE_MAIL_BACKEND", "smtp"),
+        ("LEADINTAKE_WORKER", "separate"),
+        ("LEADINTAKE_FILES", "s3://bucket/prefix"),
+        ("LEADINTAKE_FILES_REDIRECT", "on"),
+        ("LEADINTAKE_REDIS_URL", "redis://localhost"),
+    ],
+)
+def test_what_a_later_version_will_do_is_refused_as_such(name: str, value: str) -> None:
+    """Whoever expects more than there is learns it at the start."""
+    assert refusal({name: value}).startswith(f"{name} is for a later version.")
+
+
+def test_what_is_so_anyway_may_be_said() -> None:
+    """The only backend, worker and way to hand out files may be named."""
+    so = {"LEADINTAKE_MAIL_BACKEND": "console", "LEADINTAKE_WORKER": "inline", "LEADINTAKE_FILES_REDIRECT": "off"}
+
+    assert load(so, {}) == load({}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://user:hunter2@db/leads"),
+        ("DATABASE_URL", "mysql://db/leads"),
+        ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("LEADINTAKE_PORT", "0"),
+        ("LEADINTAKE_PORT", "65536"),
+        ("LEADINTAKE_PORT", "\uff18\uff10\uff10\uff10"),
+        ("LEADINTAKE_PORT", "1" * 30),
+        ("LEADINTAKE_HOST", "http://localhost"),
+        ("LEADINTAKE_BASE_URL", "intake.example.com"),
+        ("LEADINTAKE_BASE_URL", "ftp://intake.example.com"),
+        ("LEADINTAKE_BASE_URL", "https://user@intake.example.com"),
+        ("LEADINTAKE_BASE_URL", "https://intake.example.com/?a=b"),
+        ("LEADINTAKE_BASE_URL", "https://intake.example.com:99999"),
+        ("LEADINTAKE_BASE_URL", "https://intake.example.com/\r\nBcc: x"),
+        ("LEADINTAKE_ADMIN_EMAIL", "admin"),
+        ("LEADINTAKE_MAIL_FROM", "Ada <ada@example.com>"),
+        ("LEADINTAKE_ATTORNEY_EMAIL", "a@example.com,b@example.com"),
+        ("LEADINTAKE_FIRM_NAME", "Null\nBcc: x@example.com"),
+        ("LEADINTAKE_FIRM_NAME", "x" * 101),
+        ("LEADINTAKE_MAIL_TEMPLATES", "/no/such/folder"),
+        ("LEADINTAKE_MAX_RESUME_BYTES", "10MB"),
+        ("LEADINTAKE_MAX_RESUME_BYTES", "-1"),
+        ("LEADINTAKE_RESUME_TYPES", "pdf,exe"),
+        ("LEADINTAKE_RESUME_TYPES", "pdf,"),
+        ("LEADINTAKE_SECRET_KEY", "short"),
+        ("LEADINTAKE_SECRET_KEY", "a" * 64),
+        ("LEADINTAKE_ALLOWED_ORIGINS", "*"),
+        ("LEADINTAKE_ALLOWED_ORIGINS", "null"),
+        ("LEADINTAKE_ALLOWED_ORIGINS", "https://www.firm.example/form"),
+        ("LEADINTAKE_ALLOWED_HOSTS", "*"),
+        ("LEADINTAKE_ALLOWED_HOSTS", "firm.example:8000"),
+        ("LEADINTAKE_TRUSTED_PROXIES", "*"),
+        ("LEADINTAKE_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("LEADINTAKE_RATE_LIMIT_SUBMIT", "30"),
+        ("LEADINTAKE_RATE_LIMIT_LOGIN", "0/minute"),
+        ("LEADINTAKE_CONFIRMATIONS_PER_ADDRESS", "3/fortnight"),
+        ("LEADINTAKE_MAX_UPLOADS", "0"),
+        ("LEADINTAKE_SWEEP_AFTER", "599"),
+        ("LEADINTAKE_DOCS", "true"),
+        ("LEADINTAKE_METRICS_TOKEN", "short"),
+        ("LEADINTAKE_METRICS_TOKEN", "two words and more"),
+        ("LEADINTAKE_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_bad_value_stops_the_start_with_one_line(name: str, value: str) -> None:
+    """The line names the setting and what it can be, and repeats no password."""
+    line = refusal({name: value})
+
+    assert line.startswith(name)
+    assert line.isprintable()
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("name", [name_of(attribute) for attribute in SETTINGS])
+def test_an_empty_value_is_no_value(name: str) -> None:
+    """A variable that came out empty is a mistake of whoever filled it, and a default would hide it."""
+    assert refusal({name: ""}) == f"{name} is empty. Give it a value or remove it."
+
+
+def test_secrets_do_not_show() -> None:
+    """Settings that end in a log or a trace keep their secrets."""
+    settings = load({"LEADINTAKE_SECRET_KEY": SECRET, "LEADINTAKE_METRICS_TOKEN": TOKEN}, {})
+
+    assert SECRET not in repr(settings)
+    assert TOKEN not in repr(settings)
+
+
+@given(name=st.sampled_from(list(SETTINGS)), value=st.text(min_size=1))
+def test_no_value_breaks_the_start_otherwise(name: str, value: str) -> None:
+    """Any text is either a value or a refusal of one line."""
+    try:
+        load({name_of(name): value}, {})
+    except BadSetting as refused:
+        line = str(refused)
+    else:
+        line = ""
+
+    assert "\n" not in line

@@ -1,0 +1,333 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
+from uuid import UUID, uuid4
+
+import pytest
+from structlog.testing import capture_logs
+from tests.letters import letter
+
+from leadintake.application.app import App
+from leadintake.application.dispatch import Dispatch
+from leadintake.application.ports import Letter
+from leadintake.domain.errors import DeliveryFailed, Unavailable
+from leadintake.entrypoints.worker import IN_FLIGHT, running
+
+T = TypeVar("T")
+Behaviour = Callable[[], Awaitable[None]]
+
+NOW = datetime(2025, 11, 24, 4, tzinfo=UTC)
+
+
+@dataclass
+class Outbox:
+    """A database of one outbox: what is due, what became of it, and how often it was asked."""
+
+    due: list[Letter] = field(default_factory=list)
+    settled: dict[str, str] = field(default_factory=dict)
+    claims: int = 0
+    failures: int = 0
+    next: datetime | None = None
+    unlucky: UUID | None = None
+
+    async def write(self, _firm_id: UUID, work: Callable[[Any], T]) -> T:
+        await asyncio.sleep(0)
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable
+        return work(SimpleNamespace(outbox=self, events=self))
+
+    read = write
+
+    async def ping(self) -> None:
+        """Answer."""
+
+    def claim(self, _now: datetime, limit: int, _token: UUID) -> list[Letter]:
+        self.claims += 1
+        claimed, self.due = self.due[:limit], self.due[limit:]
+        return claimed
+
+    def next_due(self) -> datetime | None:
+        return self.next
+
+    def sent(self, delivery_id: UUID, _token: UUID, _at: datetime) -> bool:
+        return self._settle(delivery_id, "sent")
+
+    def postpone(self, delivery_id: UUID, _token: UUID, _until: datetime, _error: str) -> bool:
+        return self._settle(delivery_id, "postponed")
+
+    def fail(self, delivery_id: UUID, _token: UUID, _error: str) -> bool:
+        return self._settle(delivery_id, "failed")
+
+    def add(self, _event: object) -> int:
+        return 1
+
+    def _settle(self, delivery_id: UUID, status: str) -> bool:
+        if delivery_id == self.unlucky:
+            raise Unavailable
+        self.settled[str(delivery_id)] = status
+        return True
+
+
+@dataclass
+class Post:
+    """A channel that treats a letter as its recipient is to be treated; others arrive."""
+
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    now: int = 0
+    most: int = 0
+
+    async def send(self, letter: Letter) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await self.behaviours.get(letter.recipient, _arrive)()
+        finally:
+            self.now -= 1
+
+
+async def _arrive() -> None:
+    await asyncio.sleep(0)
+
+
+async def _hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def _cancel() -> None:
+    raise asyncio.CancelledError
+
+
+def _raising(error: Exception) -> Behaviour:
+    async def behaviour() -> None:
+        raise error
+
+    return behaviour
+
+
+@dataclass
+class Works:
+    """A running worker and what it works on."""
+
+    outbox: Outbox
+    post: Post
+    logs: list[MutableMapping[str, Any]]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    swept: int = 0
+
+    @asynccontextmanager
+    async def running(self, grace: float = 0.05) -> AsyncIterator[None]:
+        dispatch = Dispatch(UUID(int=1), self.outbox, self.post, lambda: NOW, uuid4, lambda: 0.0)
+        app = cast(
+            "App", SimpleNamespace(dispatch=dispatch, retention=SimpleNamespace(sweep=self.sweep, prune=_arrive))
+        )
+        async with running(app, self.wake, grace=grace):
+            yield
+
+    async def sweep(self) -> int:
+        self.swept += 1
+        raise Unavailable
+
+    def owe(self, recipient: str = "somebody@example.com") -> str:
+        """Owe a letter and wake the worker."""
+        owed = letter(delivery_id=uuid4(), recipient=recipient)
+        self.outbox.due.append(owed)
+        self.wake.set()
+        return str(owed.delivery_id)
+
+
+@pytest.fixture
+def works() -> Iterator[Works]:
+    """A worker without anything to do."""
+    with capture_logs() as logs:
+        yield Works(Outbox(), Post(), logs)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the worker work until something is so; fails after some seconds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0)
+
+
+async def test_what_is_owed_before_the_start_goes_out(works: Works) -> None:
+    """A delivery that an earlier process left is sent."""
+    owed = works.owe()
+    works.wake.clear()
+
+    async with works.running():
+        await until(lambda: works.outbox.settled)
+
+    assert works.outbox.settled == {owed: "sent"}
+
+
+async def test_a_commit_wakes_the_worker(works: Works) -> None:
+    """What becomes due while the worker sleeps goes out at once, not at the next poll."""
+    async with works.running():
+        await until(lambda: works.outbox.claims)
+        owed = works.owe()
+        await until(lambda: works.outbox.settled)
+
+    assert works.outbox.settled == {owed: "sent"}
+
+
+async def test_an_idle_worker_sleeps(works: Works) -> None:
+    """Nothing owed, nothing asked: one claim, and no other until something happens."""
+    async with works.running():
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+    assert works.outbox.claims == 1
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        _hang,
+        _cancel,
+        _raising(RuntimeError("bug")),
+        _raising(MemoryError()),
+        _raising(UnicodeEncodeError("idna", "\u202c", 0, 1, "label")),
+        _raising(TimeoutError()),
+        _raising(DeliveryFailed("451 later", permanent=False)),
+        _raising(DeliveryFailed("550 unknown", permanent=True)),
+    ],
+    ids=["hangs", "cancels", "bug", "memory", "unicode", "timeout", "transient", "permanent"],
+)
+async def test_no_letter_stops_the_next(works: Works, poison: Behaviour) -> None:
+    """Whatever a letter does to the channel, those after it go out."""
+    works.post.behaviours["poison@example.com"] = poison
+    works.owe("poison@example.com")
+
+    async with works.running():
+        await until(lambda: works.post.most)
+        owed = works.owe()
+        await until(lambda: works.outbox.settled.get(owed))
+
+    assert works.outbox.settled[owed] == "sent"
+
+
+async def test_slow_letters_take_places_and_not_all_of_them(works: Works) -> None:
+    """With all places but one taken by letters that hang, a hundred others still go out through that one."""
+    works.post.behaviours["slow@example.com"] = _hang
+    for _ in range(IN_FLIGHT - 1):
+        works.owe("slow@example.com")
+    owed = [works.owe() for _ in range(100)]
+
+    async with works.running():
+        await until(lambda: len(works.outbox.settled) == len(owed))
+
+    assert works.outbox.settled == dict.fromkeys(owed, "sent")
+    assert works.post.most == IN_FLIGHT
+
+
+async def test_a_place_that_becomes_free_is_used_at_once(works: Works) -> None:
+    """More letters than places: each place that becomes free takes the next letter, and never more than there are."""
+    owed = [works.owe() for _ in range(10 * IN_FLIGHT)]
+
+    async with works.running():
+        await until(lambda: len(works.outbox.settled) == len(owed))
+
+    assert works.post.most == IN_FLIGHT
+    assert works.outbox.claims <= len(owed)
+
+
+async def test_the_worker_outlives_the_database(works: Works) -> None:
+    """A claim that fails is tried again after a while, and what is owed then goes out."""
+    works.outbox.failures = 1
+    owed = works.owe()
+
+    async with works.running():
+        await until(lambda: not works.outbox.failures)
+        works.wake.set()
+        await until(lambda: works.outbox.settled)
+
+    assert works.outbox.settled == {owed: "sent"}
+
+
+async def test_a_letter_that_cannot_be_settled_is_left_to_its_lease(works: Works) -> None:
+    """When the database fails after a letter went out, the worker says so and goes on with the next."""
+    unlucky = works.owe()
+    works.outbox.unlucky = UUID(unlucky)
+
+    async with works.running():
+        await until(lambda: works.post.most)
+        owed = works.owe()
+        await until(lambda: works.outbox.settled.get(owed))
+
+    assert unlucky not in works.outbox.settled
+    assert [line["delivery_id"] for line in works.logs if line["event"] == "delivery_unsettled"] == [unlucky]
+
+
+async def test_a_letter_in_flight_may_arrive_while_the_worker_stops(works: Works) -> None:
+    """A stopping worker claims nothing more, and waits for what it is sending."""
+    leave = asyncio.Event()
+
+    async def arrive_late() -> None:
+        await leave.wait()
+
+    works.post.behaviours["late@example.com"] = arrive_late
+    late = works.owe("late@example.com")
+
+    async with works.running(grace=5):
+        await until(lambda: works.post.now)
+        asyncio.get_running_loop().call_later(0.01, leave.set)
+    works.owe()
+
+    assert works.outbox.settled == {late: "sent"}
+    assert len(works.outbox.due) == 1
+
+
+async def test_a_letter_that_hangs_does_not_keep_the_worker_from_stopping(works: Works) -> None:
+    """After its time of grace a letter is broken off and not marked, so that its lease brings it back."""
+    works.post.behaviours["slow@example.com"] = _hang
+    works.owe("slow@example.com")
+
+    async with asyncio.timeout(5):
+        async with works.running(grace=0.01):
+            await until(lambda: works.post.now)
+
+    assert works.post.now == 0
+    assert works.outbox.settled == {}
+
+
+async def test_a_retry_wakes_the_worker_by_its_time(works: Works) -> None:
+    """A delivery that is due soon is claimed then, without anybody waking the worker."""
+    works.outbox.next = NOW + timedelta(milliseconds=600)
+
+    async with works.running():
+        await until(lambda: works.outbox.claims > 1)
+
+    assert works.outbox.claims == 2
+
+
+async def test_logs_carry_ids_and_no_address(works: Works) -> None:
+    """Each outcome is one line that names the delivery and never the person."""
+    works.post.behaviours["gone@example.com"] = _raising(DeliveryFailed("550 gone@example.com", permanent=True))
+    works.post.behaviours["busy@example.com"] = _raising(DeliveryFailed("451 busy@example.com", permanent=False))
+    owed = [works.owe(recipient) for recipient in ("gone@example.com", "busy@example.com", "there@example.com")]
+
+    async with works.running():
+        await until(lambda: len(works.outbox.settled) == len(owed))
+
+    lines = {line["delivery_id"]: (line["event"], line["log_level"]) for line in works.logs if "delivery_id" in line}
+    assert list(map(lines.get, owed)) == [
+        ("delivery_failed", "error"),
+        ("delivery_postponed", "warning"),
+        ("delivery_sent", "info"),
+    ]
+    assert "@" not in str(works.logs)
+
+
+async def test_housekeeping_that_fails_is_no_reason_to_stop(works: Works) -> None:
+    """A sweep that raises is written down, and mail goes out all the same."""
+    async with works.running():
+        await until(lambda: works.swept)
+        works.owe()
+        await until(lambda: works.outbox.settled)
+
+    assert [line["job"] for line in works.logs if line["event"] == "housekeeping_failed"] == ["sweep"]
