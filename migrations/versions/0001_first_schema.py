@@ -17,6 +17,7 @@ depends_on = None
 
 FIRST_FIRM = "00000000000040008000000000000001"
 UNSETTLED = sa.text("status <> 'sent'")
+CONFIRMED = sa.text("purpose = 'confirmation' AND status <> 'held'")
 
 
 def upgrade() -> None:
@@ -150,7 +151,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
     )
     op.create_index("ix_deliveries_lead_id", "deliveries", ["lead_id"])
-    op.create_index("ix_deliveries_mailbox", "deliveries", ["firm_id", "purpose", "mailbox", "created_at"])
+    op.create_index(
+        "ix_deliveries_confirmed",
+        "deliveries",
+        ["firm_id", "mailbox", "created_at"],
+        sqlite_where=CONFIRMED,
+        postgresql_where=CONFIRMED,
+    )
     op.create_index(
         "ix_deliveries_unsettled",
         "deliveries",

@@ -63,7 +63,7 @@ class Outbox:
     def fail(self, delivery_id: UUID, _token: UUID, _error: str) -> bool:
         return self._settle(delivery_id, "failed")
 
-    def add(self, _event: object) -> int:
+    def add(self, *_facts: object) -> int:
         return 1
 
     def _settle(self, delivery_id: UUID, status: str) -> bool:
@@ -75,19 +75,20 @@ class Outbox:
 
 @dataclass
 class Post:
-    """A channel that treats a letter as its recipient is to be treated; others arrive."""
+    """A mailer that treats a letter as its recipient is to be treated; others arrive."""
 
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     now: int = 0
     most: int = 0
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, letter: Letter) -> str:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
             await self.behaviours.get(letter.recipient, _arrive)()
         finally:
             self.now -= 1
+        return "250 queued"
 
 
 async def _arrive() -> None:
@@ -199,7 +200,7 @@ async def test_an_idle_worker_sleeps(works: Works) -> None:
     ids=["hangs", "cancels", "bug", "memory", "unicode", "timeout", "transient", "permanent"],
 )
 async def test_no_letter_stops_the_next(works: Works, poison: Behaviour) -> None:
-    """Whatever a letter does to the channel, those after it go out."""
+    """Whatever a letter does to the mailer, those after it go out."""
     works.post.behaviours["poison@example.com"] = poison
     works.owe("poison@example.com")
 

@@ -35,6 +35,7 @@ HEADER = {"alg": ALGORITHM, "typ": "at+jwt"}
 AUDIENCE = "leadintake"
 CLAIMS = {"aud", "exp", "iat", "iss", "jti", "sid", "sub"}
 TOKEN_MAX_CHARACTERS = 4096
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CLOCK_DRIFT = timedelta(seconds=5)
 """How far the clock of another process, or one that was set back, may be behind the one that issued a token."""
@@ -133,10 +134,10 @@ class JwtTokens:
 
 
 def _time(seconds: object) -> datetime:
-    """The time of a claim; raises ValueError for one that is not a whole number, or OverflowError."""
+    """The time of a claim; raises ValueError for what is not a whole number, OverflowError for one beyond all years."""
     if type(seconds) is not int:
         raise ValueError
-    return datetime.fromtimestamp(seconds, UTC)
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def derive(secret_key: bytes, purpose: str) -> bytes:

@@ -15,11 +15,11 @@ from leadintake.domain.events import SYSTEM, Event, EventKind
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt went. `error` is None when it was sent; `status` is where that left the delivery."""
+    """How one attempt went: where it left the delivery, and what the other side said or what went wrong."""
 
     letter: Letter
     status: Status
-    error: str | None = None
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Dispatch:
         """Make one attempt and settle it. Whatever the mailer does, the delivery ends as sent, postponed or failed."""
         try:
             async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
-                await self.mailer.send(letter)
+                answer = await self.mailer.send(letter)
         except DeliveryFailed as failure:
             return await self._settle_failure(letter, token, failure.reason, permanent=failure.permanent)
         except TimeoutError:
@@ -52,7 +52,7 @@ class Dispatch:
             return await self._settle_failure(letter, token, f"Unexpected {type(error).__name__}", permanent=False)
         at = self.now()
         await self.database.write(self.firm_id, lambda tx: tx.outbox.sent(letter.delivery_id, token, at))
-        return Outcome(letter, Status.SENT)
+        return Outcome(letter, Status.SENT, answer)
 
     async def next_due(self) -> datetime | None:
         """When there will be something to do, if nothing new comes before."""

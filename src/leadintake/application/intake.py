@@ -76,7 +76,7 @@ class Intake:
         if not received.size:
             raise Invalid(FieldError("resume", "The file is empty. Choose another one."))
         kind = accept(form.file_name, received.finding, self.rules.kinds)
-        path = f"{self.new_id()}.{kind}"
+        path = f"{UUID(int=self.random_bits(128), version=4)}.{kind}"
         resume = Resume(
             path, display_name(form.file_name), kind, received.size, received.sha256, received.finding.flags
         )

@@ -283,8 +283,8 @@ class FileStore(Protocol):
 class Mailer(Protocol):
     """The way out for deliveries by e-mail."""
 
-    async def send(self, letter: Letter) -> None:
-        """Return once the other side has taken responsibility; raises DeliveryFailed."""
+    async def send(self, letter: Letter) -> str:
+        """Return, once the other side has taken responsibility, how it put that; raises DeliveryFailed."""
 
 
 class Passwords(Protocol):

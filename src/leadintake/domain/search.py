@@ -9,6 +9,9 @@ QUERY_MAX_WORDS = 10
 WORD_MAX_CHARACTERS = 64
 """Longer words are cut, in rows and queries alike, so that the index stays small."""
 
+SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+"""Invisible marks that choose between two ways to draw a character, as in some Japanese names; few can type them."""
+
 STROKES = str.maketrans(dict(zip("łđøıðħŧ", "ldoidht", strict=True)) | {"þ": "th", "æ": "ae", "œ": "oe"})
 """Letters that Unicode does not decompose although people type them without the stroke."""
 
@@ -16,7 +19,7 @@ STROKES = str.maketrans(dict(zip("łđøıðħŧ", "ldoidht", strict=True)) | {"
 def words(text: str) -> list[str]:
     """Return a text's folded words, each once: no case, no accents, split at all but letters, marks and numbers."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
-    plain = "".join(c for c in folded if not unicodedata.combining(c))
+    plain = "".join(c for c in folded if not unicodedata.combining(c) and c not in SELECTORS)
     composed = unicodedata.normalize("NFC", plain).translate(STROKES)
     spaced = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in composed)
     return list(dict.fromkeys(word[:WORD_MAX_CHARACTERS] for word in spaced.split()))

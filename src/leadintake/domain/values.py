@@ -1,10 +1,14 @@
 """Small values that people type or read out: names, references, keys, mailboxes."""
 
 import unicodedata
+from uuid import UUID
 
 from leadintake.domain.errors import FieldError, Invalid, Malformed
 
 NAME_MAX_CHARACTERS = 100
+MOST_DECOMPOSED = 4
+"""Into so many code points one may decompose. A longer text is too long in NFC too, which takes quadratic time."""
+
 ADDRESS_MAX_CHARACTERS = 254
 """RFC 5321 section 4.5.3.1.3 allows a path of 256 octets, its angle brackets included."""
 
@@ -25,7 +29,7 @@ def name(raw: str, field: str) -> str:
     Lengths count code points. Control, private-use and unassigned characters are refused: no name contains them.
     """
     kept: list[str] = []
-    for character in unicodedata.normalize("NFC", raw):
+    for character in raw:
         category = unicodedata.category(character)
         if category in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}:
             raise Invalid(
@@ -34,6 +38,8 @@ def name(raw: str, field: str) -> str:
         if category != "Cf" or character in JOINERS:
             kept.append(character)
     text = "".join(kept).strip()
+    if len(text) <= NAME_MAX_CHARACTERS * MOST_DECOMPOSED:
+        text = unicodedata.normalize("NFC", text)
     if not any(unicodedata.category(c)[0] not in "ZCM" and c not in BLANK_LETTERS for c in text):
         raise Invalid(FieldError(field, "Fill in this field."))
     if len(text) > NAME_MAX_CHARACTERS:
@@ -47,12 +53,21 @@ def mailbox(address: str) -> str:
     Used to count mail to one person, never to send it.
     """
     local, _, domain = address.casefold().rpartition("@")
-    return f"{local.partition('+')[0]}@{domain}"
+    return f"{local.partition('+')[0] or local}@{domain}"
 
 
 def reference(number: int) -> str:
     """Spell the lowest 40 bits of a random number as a reference, such as LD-7F3K9QX2 (Crockford base 32)."""
     return "LD-" + "".join(CROCKFORD[number >> shift & 31] for shift in range(REFERENCE_BITS - 5, -1, -5))
+
+
+def uuid7(milliseconds: int, random_bits: int) -> UUID:
+    """Return the UUID of a moment, in milliseconds since 1970, and 74 random bits (RFC 9562 section 5.7).
+
+    Rows made one after the other lie side by side under such ids: half the pages to write of a submission's rows.
+    """
+    high, low = random_bits >> 62 & 0xFFF, random_bits & (1 << 62) - 1
+    return UUID(int=milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low)
 
 
 def idempotency_key(raw: str) -> str:

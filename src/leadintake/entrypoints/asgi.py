@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
-from litestar.datastructures import State
-from litestar.types import ASGIApp
+from litestar.datastructures import MutableScopeHeaders, State
+from litestar.enums import HttpMethod
+from litestar.types import ASGIApp, Message, Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from leadintake.application.app import App
@@ -61,6 +62,7 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
         lifespan=[lifespan],
         state=State({"serving": serving}),
         exception_handlers={Exception: on_error},
+        before_send=[_list_all_methods],
         request_max_body_size=BODY_MAX_BYTES,
         cors_config=_cors(settings),
         openapi_config=None,
@@ -70,6 +72,17 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
     if not settings.trusted_proxies:
         return observed
     return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", observed), list(settings.trusted_proxies)))
+
+
+async def _list_all_methods(message: Message, scope: Scope) -> None:
+    """Correct the answer to OPTIONS: of the handlers of a path, Litestar 2.25 lists only the method of the first."""
+    if (
+        message["type"] == "http.response.start"
+        and scope.get("method") == HttpMethod.OPTIONS
+        and "path_template" in scope
+    ):
+        route = next(route for route in scope["litestar_app"].routes if route.path_format == scope["path_template"])
+        MutableScopeHeaders.from_message(message)["Allow"] = ", ".join(sorted(route.methods))
 
 
 def _cors(settings: Settings) -> CORSConfig | None:

@@ -4,15 +4,15 @@ import asyncio
 import os
 import random
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import limits
 import sqlalchemy as sa
-import structlog
 
 from leadintake.adapters.addresses import parse_address
 from leadintake.adapters.documents.inspection import inspect
@@ -34,6 +34,7 @@ from leadintake.application.ports import Clock
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.domain.errors import Refused
+from leadintake.domain.values import uuid7
 from leadintake.entrypoints.settings import BadSetting, Settings
 
 
@@ -57,7 +58,7 @@ async def opened(
     *,
     is_server: bool = True,
     now: Clock = lambda: datetime.now(UTC),
-    new_id: Callable[[], UUID] = uuid4,
+    new_id: Callable[[], UUID] = lambda: uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)),
 ) -> AsyncIterator[App]:
     """The application on what the settings say, until the context ends; raises NotReady, BadSetting or OSError.
 
@@ -68,8 +69,9 @@ async def opened(
     if found is not Schema.CURRENT:
         raise NotReady(found.value)
     secret = settings.secret_key or _kept_secret(settings)
-    mailer = ConsoleMailer(settings.mail_dir, _renderer(settings), structlog.get_logger().info)
+    mailer = ConsoleMailer(settings.mail_dir, _renderer(settings))
     async with AsyncExitStack() as closing:
+        closing.push_async_callback(asyncio.to_thread, mailer.close)
         files = LocalFiles(settings.uploads_dir, settings.max_resume_bytes, inspect)
         closing.push_async_callback(asyncio.to_thread, files.close)
         database = SqliteDatabase(settings.database_path, checkpoint=is_server)

@@ -1,20 +1,77 @@
-"""The command line: finds the command, runs it, and turns whatever it is refused with into one line."""
+"""The command line: finds a command, runs it, and turns whatever it is refused with into one line."""
 
 import errno
 from importlib import import_module
+from typing import Any
 
 import click
 
 from leadintake import __version__
+from leadintake.domain.errors import Invalid, Refused, Unavailable
 
 COMMANDS = {
-    "serve": ("serve", "Take submissions and send mail until told to stop."),
-    "worker": ("serve", "Send mail in a process of its own."),
-    "migrate": ("migrate", "Bring the database to this version."),
-    "users": ("users", "Add, list and deactivate who may sign in."),
-    "deliveries": ("deliveries", "List mail that is not sent, and send it again."),
-    "leads": ("leads", "Erase a lead."),
-    "doctor": ("doctor", "Look for what is wrong, and change nothing."),
-    "version": ("version", "Show the version."),
+    "serve": ("serve", "Take submissions and send mail, until told to stop"),
+    "worker": ("serve", "Send mail in a process of its own"),
+    "migrate": ("migrate", "Bring the database to this version"),
+    "users": ("users", "Add, list and deactivate those who sign in"),
+    "deliveries": ("deliveries", "List mail that has not gone out, and send it again"),
+    "leads": ("leads", "Erase leads"),
+    "doctor": ("doctor", "Look for anything wrong"),
+    "version": ("version", "Show the version"),
 }
-"""The module of each command, and what it does."""
+"""Each command with its module in leadintake.entrypoints.commands, and what it does."""
+
+
+class Commands(click.Group):
+    """Imports a command when it is called, so that none has to wait for what only another one needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name in self.commands or cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f"leadintake.entrypoints.commands.{COMMANDS[cmd_name][0]}")
+        found: click.Command = getattr(module, cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """The table, without importing a thing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it is refused for, or what the system refuses, is one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except Refused as error:
+            raise click.ClickException(_line(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{place}{error.strerror or error}.") from error
+
+
+def _line(error: Refused) -> str:
+    """Why, on one line; of what is behind it only what the database or the system says."""
+    if isinstance(error, Invalid):
+        return " ".join(f"{wrong.field}: {wrong.message}" for wrong in error.errors)
+    cause = getattr(error.__cause__, "orig", error.__cause__) if isinstance(error, Unavailable) else None
+    return f"{error.detail} ({cause})" if cause else error.detail
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Takes enquiries from a web form, keeps each with its resume, and brings it to the attorney who answers it.
+
+    Settings come from the environment and from a file .env beside which a command runs.
+    """
+
+
+@main.command()
+def version() -> None:
+    """Show the version."""
+    click.echo(f"leadintake {__version__}")

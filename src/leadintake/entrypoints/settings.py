@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 
+from leadintake.domain.errors import Refused
 from leadintake.domain.resume import Kind
 from leadintake.entrypoints import parsers
 
@@ -25,8 +26,8 @@ LATER = {"MAIL_BACKEND": "console", "WORKER": "inline", "FILES": None, "FILES_RE
 LATER_GROUP = "SMTP_"
 
 
-class BadSetting(ValueError):
-    """A setting that the service cannot start with; the message is one line for the operator."""
+class BadSetting(Refused):
+    """A setting that the service cannot start with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ SHORTEST_SLEEP = 0.5
 """Seconds; what is stored meanwhile wakes the worker, so this delays nothing."""
 
 LONGEST_BACK_OFF = 30.0
-GRACE = 25.0
-"""Seconds that letters in flight get to arrive in when the service stops."""
+GRACE = 5.0
+"""Seconds that letters in flight get to arrive in; `serve` has waited up to 20 for requests before."""
 
 SWEEP_EVERY = timedelta(minutes=15)
 PRUNE_EVERY = timedelta(hours=1)
@@ -147,6 +147,8 @@ class Outbox:
             deliveries.labels(letter.purpose.value, "unsettled").inc()
             return
         level, event = ENDS[outcome.status]
+        if outcome.status is Status.SENT:  # A refusal often repeats the address; it is kept with the delivery.
+            facts["answer"] = outcome.answer
         log.log(level, event, **facts)
         deliveries.labels(letter.purpose.value, event.removeprefix("delivery_")).inc()
 

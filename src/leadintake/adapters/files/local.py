@@ -1,4 +1,4 @@
-"""Resumes as files in one folder. Nothing here blocks the event loop, and nothing is whole in memory."""
+"""Resumes as files in one folder, read and written in threads, and never whole in memory."""
 
 import asyncio
 import hashlib
@@ -44,6 +44,7 @@ class LocalFiles:
 
     def __init__(self, folder: Path, max_bytes: int, inspect: Callable[[BinaryIO], Finding]) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync(folder.parent)
         self.folder = folder
         self.max_bytes = max_bytes
         self.inspect = inspect
@@ -86,12 +87,14 @@ class LocalFiles:
 
     def _checked(self, resume: Resume) -> "OpenFile":
         try:
-            file = OpenFile(os.open(self.at(resume.path), os.O_RDONLY))
-            if not file.holds(resume):
-                raise FileUnavailable
+            with self.at(resume.path).open("rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size != resume.size or hashlib.file_digest(file, "sha256").hexdigest() != resume.sha256:
+                    raise FileUnavailable
+                file.seek(0)
+                return OpenFile(os.dup(file.fileno()))
         except OSError as error:
             raise FileUnavailable from error
-        return file
 
     async def _chunks(self, file: "OpenFile") -> AsyncIterator[bytes]:
         while chunk := await done(self.pool.submit(file.read)):
@@ -191,11 +194,7 @@ class LocalUpload:
         os.fsync(file.fileno())
         file.close()
         self._path = self._path.rename(path)
-        folder = os.open(self._store.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self._store.folder)
 
     def _clean_up(self, _: object) -> None:
         if self._file is None:
@@ -216,15 +215,6 @@ class OpenFile:
     def __del__(self) -> None:
         os.close(self._descriptor)
 
-    def holds(self, resume: Resume) -> bool:
-        """Whether the file is what was uploaded."""
-        if os.fstat(self._descriptor).st_size != resume.size:
-            return False
-        with open(self._descriptor, "rb", buffering=0, closefd=False) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-        return digest == resume.sha256
-
     def read(self) -> bytes:
         """The next bytes; none at the end."""
         return os.read(self._descriptor, CHUNK)
@@ -238,6 +228,15 @@ def part_of(folder: Path) -> Path:
 def create(path: Path) -> BinaryIO:
     """Make a file that only this user may read; raises OSError, also where there is one."""
     return open(path, "x+b", opener=partial(os.open, mode=0o600))
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable; raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 async def done(hop: Future[T]) -> T:

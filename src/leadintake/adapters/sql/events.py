@@ -4,11 +4,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from leadintake.adapters.sql.hot import insert
 from leadintake.adapters.sql.tables import events, users
 from leadintake.application.views import EventView
 from leadintake.domain.events import Actor, ActorKind, Event, EventKind
 
-ADD = sa.insert(events).returning(events.c.id)
 TIMELINE = (
     sa.select(events, users.c.full_name)
     .select_from(events.outerjoin(users, events.c.actor_id == users.c.id))
@@ -35,7 +35,7 @@ class SqlEvents:
             "actor_id": event.actor.id,
             "data": dict(event.data),
         }
-        added: int = self._connection.execute(ADD, row).scalar_one()
+        added: int = insert(self._connection, events, row, returning="id").scalar_one()
         return added
 
     def of_lead(self, lead_id: UUID) -> list[EventView]:

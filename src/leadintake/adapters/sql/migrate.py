@@ -22,6 +22,7 @@ def upgrade(connection: sa.Connection, to: str = "head") -> None:
     from alembic import command  # noqa: PLC0415 - a quarter of a second that only migrating is worth
     from alembic.config import Config  # noqa: PLC0415 - as above
 
+    connection.commit()  # Inside a transaction that reading began, Alembic would leave the commit to its caller.
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(folder()).replace("%", "%%"))
     run = command.downgrade if to == "base" else command.upgrade

@@ -6,24 +6,20 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql.tables import UNSETTLED, deliveries, leads
+from leadintake.adapters.sql.hot import insert, run
+from leadintake.adapters.sql.tables import CONFIRMED, UNSETTLED, deliveries, leads
 from leadintake.application.ports import Letter
 from leadintake.application.views import DeliveryView
 from leadintake.domain import values
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status
 from leadintake.domain.errors import NotFound
 
-ADD = sa.insert(deliveries)
 HERE = deliveries.c.firm_id == sa.bindparam("firm")
-CONFIRMATIONS = (
-    sa.select(sa.literal(1))
-    .where(HERE, deliveries.c.purpose == Purpose.CONFIRMATION.value, deliveries.c.status != Status.HELD.value)
-    .limit(sa.bindparam("most"))
-)
-CONFIRMED_TO = CONFIRMATIONS.where(
+CONFIRMATIONS = sa.select(sa.literal(1)).where(HERE, CONFIRMED).limit(sa.bindparam("most"))
+CONFIRMATIONS_TO = CONFIRMATIONS.where(
     deliveries.c.mailbox == sa.bindparam("mailbox"), deliveries.c.created_at >= sa.bindparam("since")
 )
-CONFIRMED = (
+ALL_CONFIRMATIONS = (
     CONFIRMATIONS.join_from(leads, deliveries)
     .where(leads.c.firm_id == sa.bindparam("firm"), leads.c.created_at >= sa.bindparam("since"))
     .order_by(leads.c.created_at)
@@ -77,7 +73,7 @@ class SqlOutbox:
     def add(self, owed: Iterable[Delivery], event_id: int) -> None:
         """Owe deliveries because of an event."""
         if rows := [self._row(delivery, event_id) for delivery in owed]:
-            self._connection.execute(ADD, rows)
+            insert(self._connection, deliveries, *rows)
 
     def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count.
@@ -85,12 +81,12 @@ class SqlOutbox:
         All of them are counted by way of their leads, oldest first, whose index by time is there anyway.
         """
         counted = {"firm": self._firm_id, "mailbox": mailbox, "since": since, "most": at_most}
-        return len(self._connection.execute(CONFIRMED if mailbox is None else CONFIRMED_TO, counted).all())
+        return len(run(self._connection, ALL_CONFIRMATIONS if mailbox is None else CONFIRMATIONS_TO, counted).all())
 
     def claim(self, now: datetime, limit: int, token: UUID) -> list[Letter]:
         """Take due deliveries, and those whose claim ran out, for domain.delivery.LEASE; counts the attempt."""
         claim = {"firm": self._firm_id, "now": now, "most": limit, "token": token, "until": now + LEASE}
-        if not self._connection.execute(CLAIM, claim).rowcount:
+        if not run(self._connection, CLAIM, claim).rowcount:
             return []
         return [
             Letter(
@@ -167,7 +163,7 @@ class SqlOutbox:
         }
 
     def _settle(self, statement: sa.Update, parameters: dict[str, object]) -> bool:
-        return bool(self._connection.execute(statement, {"firm": self._firm_id, **parameters}).rowcount)
+        return bool(run(self._connection, statement, {"firm": self._firm_id, **parameters}).rowcount)
 
 
 def _view(row: sa.Row[tuple[object, ...]]) -> DeliveryView:

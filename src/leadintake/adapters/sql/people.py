@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from leadintake.adapters.sql.hot import run
 from leadintake.adapters.sql.tables import sessions, users
 from leadintake.application.views import UserView
 from leadintake.domain.errors import EmailTaken, NotFound
@@ -30,8 +31,14 @@ class SqlPeople:
     def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
         self._connection = connection
         self._firm_id = firm_id
-        self._ours = users.c.firm_id == firm_id
-        self._open = sessions.c.firm_id == firm_id
+
+    @property
+    def _ours(self) -> sa.ColumnElement[bool]:
+        return users.c.firm_id == self._firm_id
+
+    @property
+    def _open(self) -> sa.ColumnElement[bool]:
+        return sessions.c.firm_id == self._firm_id
 
     def add(self, user: User, password_hash: str) -> None:
         """Store a new user; raises EmailTaken."""
@@ -71,7 +78,10 @@ class SqlPeople:
 
     def with_password(self, email: str) -> tuple[User, str] | None:
         """The user with this address, whatever its case, and the password's hash."""
-        one = sa.select(users).where(self._ours, users.c.email_key == account_key(email))
+        key = account_key(email)
+        if not key.isprintable():  # as in no address, and NUL or half a character cannot even be asked for
+            return None
+        one = sa.select(users).where(self._ours, users.c.email_key == key)
         row = self._connection.execute(one).one_or_none()
         return (_user(row), row.password_hash) if row else None
 
@@ -84,7 +94,7 @@ class SqlPeople:
 
     def told_of_leads(self) -> list[str]:
         """The addresses of all active users."""
-        return list(self._connection.scalars(TOLD, {"firm": self._firm_id}))
+        return list(run(self._connection, TOLD, {"firm": self._firm_id}).scalars())
 
     def active_admins(self) -> int:
         """How many admins are active."""

@@ -135,6 +135,8 @@ events = sa.Table(
 )
 
 UNSETTLED = sa.text("status <> 'sent'")
+CONFIRMED = sa.text("purpose = 'confirmation' AND status <> 'held'")
+"""Conditions of partial indexes; queries repeat them word for word, or the index is not used."""
 
 deliveries = sa.Table(
     "deliveries",
@@ -157,7 +159,14 @@ deliveries = sa.Table(
     _text("last_error", nullable=True),
     _moment("created_at"),
     sa.Index("ix_deliveries_unsettled", "firm_id", "due_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
-    sa.Index("ix_deliveries_mailbox", "firm_id", "purpose", "mailbox", "created_at"),
+    sa.Index(
+        "ix_deliveries_confirmed",
+        "firm_id",
+        "mailbox",
+        "created_at",
+        sqlite_where=CONFIRMED,
+        postgresql_where=CONFIRMED,
+    ),
 )
 """The outbox. `due_at` is when a pending delivery is to go out and when the claim of a sending one runs out."""
 

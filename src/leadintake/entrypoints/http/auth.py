@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from litestar import Response, Router, post
+from litestar import MediaType, Response, Router, post
 
 from leadintake.application.accounts import Grant
 from leadintake.domain.errors import Malformed, SessionOver, TooLarge, Unavailable, WrongCredentials
@@ -15,7 +15,6 @@ from leadintake.entrypoints.http.reading import FORM, AnyRequest, read_pairs
 from leadintake.entrypoints.http.serving import serving
 
 BODY_MAX_BYTES = 16 * 1024
-LARGEST_VALUE = 4096
 
 log = structlog.get_logger()
 
@@ -43,6 +42,7 @@ TOKEN_FORM = {
             "For the refresh_token grant: the token of the last answer; each works once.", maxLength=256
         ),
     },
+    "additionalProperties": {"type": "string"},
     "oneOf": [
         {"required": ["username", "password"], "properties": {"grant_type": {"const": "password"}}},
         {"required": ["grant_type", "refresh_token"], "properties": {"grant_type": {"const": "refresh_token"}}},
@@ -53,9 +53,10 @@ REVOKE_FORM = {
     "type": "object",
     "required": ["token"],
     "properties": {
-        "token": _text("An access or refresh token of the session to end.", maxLength=LARGEST_VALUE),
+        "token": _text("An access or refresh token of the session to end."),
         "token_type_hint": {"type": "string", "description": "Not needed, and not looked at."},
     },
+    "additionalProperties": {"type": "string"},
 }
 
 
@@ -112,14 +113,15 @@ async def _sign_in(request: AnyRequest, email: str, password: str) -> Grant:
     operation_id="revokeToken",
     summary="Sign out",
     status_code=200,
-    opt=describe(Malformed, TooLarge, UnsupportedMediaType, Unavailable, body=(FORM, REVOKE_FORM)),
+    opt=describe(Malformed, TooLarge, UnsupportedMediaType, Unavailable, body=(FORM, REVOKE_FORM), content={}),
 )
-async def revoke(request: AnyRequest) -> None:
+async def revoke(request: AnyRequest) -> Response[None]:
     """End the session of a token at once, everywhere. A token that is not known is no error (RFC 7009 section 2.2)."""
     given = (await read_pairs(request)).get("token")
     if not given:
         raise Malformed("Send the token to revoke.")
     await serving(request).app.accounts.revoke(given)
+    return Response(None, media_type=MediaType.TEXT)
 
 
 def masked(email: str) -> str:

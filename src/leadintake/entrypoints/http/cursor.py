@@ -14,6 +14,9 @@ SIGNATURE_BYTES = 16
 """128 bits of an HMAC cannot be guessed, and keep the cursor short."""
 
 TIME_BYTES = 8
+CURSOR_CHARACTERS = 54
+"""Base64 of signature, time and id."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 

@@ -24,6 +24,7 @@ from leadintake.domain.errors import (
     TooLarge,
     Unavailable,
 )
+from leadintake.domain.values import NAME_MAX_CHARACTERS
 from leadintake.entrypoints.errors import MEANINGS, UnsupportedMediaType
 from leadintake.entrypoints.http.guard import may_manage_users, signed_in
 from leadintake.entrypoints.http.problems import OAUTH_PREFIX, OAuthError, Problem
@@ -37,6 +38,16 @@ INTRODUCTION = """Takes enquiries from a web form, keeps each with its resume, a
 
 To try it: send an enquiry with `POST /public/leads`, sign in with `POST /auth/token`, and read `GET /leads`.
 Errors are problems (RFC 9457); the `type` of each leads to a page that says what to do. Times are RFC 3339 in UTC."""
+
+WITHIN_NAME = r"(?:[^\p{C}\u2028\u2029]|[\u200c\u200d])*"
+VISIBLE = r"[\p{L}\p{N}\p{P}\p{S}]"
+NAME: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": NAME_MAX_CHARACTERS,
+    "pattern": f"^{WITHIN_NAME}{VISIBLE}{WITHIN_NAME}$",
+}
+"""What domain.values.name takes, as nearly as a schema can say it."""
 
 TAGS = [
     Tag("Public", "What anyone may call: the form."),
@@ -56,7 +67,10 @@ HEADERS: dict[int, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a call takes and answers beyond what its signature says."""
+    """What a call takes and answers beyond what its signature says.
+
+    `answers` are headers, and `content` replaces what the signature says of the body; both of the good answer.
+    """
 
     problems: tuple[type[Refused], ...]
     json: type[msgspec.Struct] | None = None
@@ -64,7 +78,7 @@ class Description:
     body: tuple[str, Schema] | None = None
     headers: Mapping[str, Schema] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
-    content: Mapping[str, Schema] = field(default_factory=dict)
+    content: Mapping[str, Schema] | None = None
 
 
 def describe(*problems: type[Refused], **more: Any) -> dict[str, Any]:
@@ -118,7 +132,7 @@ def _complete(operation: Schema, path: str, handler: HTTPRouteHandler) -> None:
     status, success = next((code, answer) for code, answer in operation["responses"].items() if code < "300")
     success["headers"] = _headers(described.answers)
     success["description"] = HTTPStatus(int(status)).phrase
-    if described.content:
+    if described.content is not None:
         success["content"] = {media_type: {"schema": schema} for media_type, schema in described.content.items()}
     operation["responses"] = {status: success, **_problems(path, problems)}
 

@@ -14,16 +14,30 @@ from leadintake.application.views import LeadView
 from leadintake.domain.errors import FieldError, Invalid
 from leadintake.domain.lead import State
 from leadintake.domain.search import QUERY_MAX_CHARACTERS, QUERY_MAX_WORDS, query_words
-from leadintake.entrypoints.http.cursor import seal, unseal
+from leadintake.entrypoints.http.cursor import CURSOR_CHARACTERS, seal, unseal
 from leadintake.entrypoints.http.document import describe
 from leadintake.entrypoints.http.guard import SignedIn, signed_in
 from leadintake.entrypoints.http.reading import read_query
 from leadintake.entrypoints.http.serving import serving
 
-WORD = r"[^\W_]+"
-WORDS = rf"^[\W_]*{WORD}(?:[\W_]+{WORD}){{0,{QUERY_MAX_WORDS - 1}}}[\W_]*$"
+WORD, BETWEEN = r"[\p{L}\p{M}\p{N}]", r"[^\p{L}\p{M}\p{N}]"
+WORDS = f"^{BETWEEN}*{WORD}+(?:{BETWEEN}+{WORD}+){{0,{QUERY_MAX_WORDS - 1}}}{BETWEEN}*$"
 
+Search = Annotated[
+    str,
+    Meta(
+        description="Words that each begin a word of name, address or reference; case and accents do not count.",
+        extra_json_schema={"maxLength": QUERY_MAX_CHARACTERS, "pattern": WORDS},
+    ),
+]
 Moment = Annotated[str, Meta(extra_json_schema={"anyOf": [{"format": "date-time"}, {"format": "date"}]})]
+Cursor = Annotated[
+    str,
+    Meta(
+        description="The next_cursor of the page before, all else the same.",
+        extra_json_schema={"pattern": f"^[A-Za-z0-9_-]{{{CURSOR_CHARACTERS}}}$"},
+    ),
+]
 WithOffset = Annotated[datetime, Meta(tz=True)]
 
 
@@ -38,23 +52,12 @@ class Filters(Struct):
     """Which leads to list, and how."""
 
     state: Annotated[State, Meta(description="Either PENDING or REACHED_OUT.")] | None = None
-    q: (
-        Annotated[
-            str,
-            Meta(
-                description="Words that each begin a word of name, address or reference; case and accents do not count.",
-                extra_json_schema={"maxLength": QUERY_MAX_CHARACTERS, "pattern": WORDS},
-            ),
-        ]
-        | None
-    ) = None
+    q: Search | None = None
     created_from: Annotated[Moment, Meta(description="From then on: a date, or RFC 3339 with an offset.")] | None = None
     created_to: Annotated[Moment, Meta(description="Before then: a date, or RFC 3339 with an offset.")] | None = None
     sort: Annotated[Sort, Meta(description="Either -created_at, the newest first, or created_at.")] = Sort.NEWEST_FIRST
     limit: Annotated[int, Meta(description="How many: a whole number from 1 to 100.", ge=1, le=100)] = 50
-    cursor: Annotated[str | None, Meta(description="The next_cursor of the page before, all else being the same.")] = (
-        None
-    )
+    cursor: Cursor | None = None
 
 
 class LeadPage(Struct):

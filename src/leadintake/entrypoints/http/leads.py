@@ -27,7 +27,7 @@ VERSION = re.compile('"([1-9][0-9]{0,9})"')
 
 IF_MATCH = {
     "type": "string",
-    "pattern": f"^(?:{TAGS})$",
+    "pattern": r'^(\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$',
     "description": "Change the lead only if this is still its ETag.",
 }
 ETAG = {"ETag": "Names this version of the lead, for If-Match."}

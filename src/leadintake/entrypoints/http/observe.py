@@ -99,7 +99,7 @@ class Observed:
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The client's own id where it is plain, else a random one."""
     given = next((value for name, value in headers if name == b"x-request-id"), b"")
-    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_urlsafe(12)
+    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _record(scope: HTTPScope, status: int, duration: float) -> None:

@@ -22,7 +22,7 @@ PING_SECONDS = 2.0
 
 FORWARDED = ("forwarded", "x-forwarded-for")
 
-outbox = Gauge("leadintake_outbox_deliveries", "Deliveries in each status", ["status"])
+outbox = Gauge("leadintake_outbox_deliveries", "Deliveries in each status but sent", ["status"])
 
 
 class Health(Struct, omit_defaults=True):
@@ -74,7 +74,7 @@ async def metrics(request: AnyRequest) -> Response[bytes]:
     _check_access(request)
     with suppress(Unavailable):  # Figures are wanted most when something fails.
         counts = await serving(request).app.dispatch.unsettled()
-        for status in Status:
+        for status in set(Status) - {Status.SENT}:
             outbox.labels(status).set(counts.get(status, 0))
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 

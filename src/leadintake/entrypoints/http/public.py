@@ -9,10 +9,10 @@ from litestar.handlers import BaseRouteHandler
 from leadintake.application.views import Receipt
 from leadintake.domain import values
 from leadintake.domain.errors import Invalid, KeyReused, Malformed, TooLarge, Unavailable, WrongKind
-from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, NAME_MAX_CHARACTERS
+from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
-from leadintake.entrypoints.http.document import describe
+from leadintake.entrypoints.http.document import NAME, describe
 from leadintake.entrypoints.http.multipart import boundary_of, read_form
 from leadintake.entrypoints.http.reading import AnyRequest, header, pieces
 from leadintake.entrypoints.http.serving import serving
@@ -31,8 +31,8 @@ FORM = {
     "type": "object",
     "required": ["first_name", "last_name", "email", "resume"],
     "properties": {
-        "first_name": {"type": "string", "minLength": 1, "maxLength": NAME_MAX_CHARACTERS, "examples": ["Ada"]},
-        "last_name": {"type": "string", "minLength": 1, "maxLength": NAME_MAX_CHARACTERS, "examples": ["Lovelace"]},
+        "first_name": {**NAME, "examples": ["Ada"]},
+        "last_name": {**NAME, "examples": ["Lovelace"]},
         "email": {
             "type": "string",
             "format": "email",

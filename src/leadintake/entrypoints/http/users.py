@@ -11,8 +11,8 @@ from leadintake.application.staff import Update
 from leadintake.application.views import UserView
 from leadintake.domain.errors import EmailTaken, LastAdmin
 from leadintake.domain.people import PASSWORD_MIN_CHARACTERS, Role
-from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, NAME_MAX_CHARACTERS
-from leadintake.entrypoints.http.document import describe
+from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
+from leadintake.entrypoints.http.document import NAME, describe
 from leadintake.entrypoints.http.guard import SignedIn, may_manage_users, signed_in
 from leadintake.entrypoints.http.reading import parsed_id, read_json, said
 from leadintake.entrypoints.http.serving import serving
@@ -21,7 +21,7 @@ FullName = Annotated[
     str,
     Meta(
         description="The full name, as text of 1 to 100 characters.",
-        extra_json_schema={"minLength": 1, "maxLength": NAME_MAX_CHARACTERS},
+        extra_json_schema=NAME,
     ),
 ]
 RoleName = Annotated[

@@ -1,0 +1,58 @@
+"""Statements of the hot path, compiled once and then handed to the driver as text.
+
+Measured on SQLite: building, looking up and adapting them anew took 0.35 ms of CPU a submission, twice as long as the
+statements themselves.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from operator import itemgetter
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+Row = Mapping[str, Any]
+Binds = list[Callable[[Row], Any]]
+"""How each parameter of a statement is made from a row, in the statement's order."""
+
+
+def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> sa.CursorResult[Any]:
+    """Run a statement that is made once, at import; what it returns comes as the driver has it, unconverted."""
+    text, binds = _compiled(statement, connection.dialect)
+    return connection.exec_driver_sql(text, tuple(bind(row) for bind in binds))
+
+
+def insert(
+    connection: sa.Connection, table: sa.Table, *rows: Row, returning: str | None = None
+) -> sa.CursorResult[Any]:
+    """Insert rows with the same columns, all in one statement: the driver gives up the interpreter's lock for each."""
+    text, binds = _insertion(table, tuple(rows[0]), len(rows), returning, connection.dialect)
+    return connection.exec_driver_sql(text, tuple(bind(row) for row in rows for bind in binds))
+
+
+@cache
+def _compiled(statement: sa.Executable, dialect: Dialect) -> tuple[str, Binds]:
+    compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined] # ClauseElement has it
+    return str(compiled), [_bind(name, compiled.binds[name], dialect) for name in compiled.positiontup]
+
+
+@cache
+def _insertion(
+    table: sa.Table, names: tuple[str, ...], count: int, returning: str | None, dialect: Dialect
+) -> tuple[str, Binds]:
+    columns = [column for column in table.c if column.name in names]
+    rows = [{c.name: sa.bindparam(f"{c.name}_{row}", type_=c.type) for c in columns} for row in range(count)]
+    statement = sa.insert(table).values(rows)
+    if returning:
+        statement = statement.returning(table.c[returning])
+    binds = [_bind(c.name, sa.bindparam(c.name, type_=c.type), dialect) for c in columns]
+    return str(statement.compile(dialect=dialect)), binds
+
+
+def _bind(name: str, parameter: sa.BindParameter[Any], dialect: Dialect) -> Callable[[Row], Any]:
+    adapt = parameter.type.dialect_impl(dialect).bind_processor(dialect)
+    if not parameter.required:  # a constant of the statement
+        constant = adapt(parameter.value) if adapt else parameter.value
+        return lambda _: constant
+    return (lambda row: adapt(row[name])) if adapt else itemgetter(name)

@@ -1,0 +1,101 @@
+"""Pages of leads, by keyset, so that every page costs the same; searched by the beginnings of words."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from leadintake.adapters.sql.hot import run
+from leadintake.adapters.sql.tables import lead_words, leads, users
+from leadintake.application.ports import LeadQuery
+from leadintake.application.views import LeadView, ReachedOutBy
+from leadintake.domain.lead import State
+from leadintake.domain.resume import Flag, Kind
+
+FEW = 5_000
+"""So many matches of a word are sorted and looked up; above, walking the leads in order and filtering is faster."""
+
+SHOWN = sa.select(leads, users.c.full_name.label("reached_out_name")).select_from(
+    leads.outerjoin(users, leads.c.reached_out_by == users.c.id)
+)
+
+MATCHES = (
+    lead_words.c.firm_id == sa.bindparam("firm"),
+    lead_words.c.word.between(sa.bindparam("word"), sa.bindparam("end")),
+)
+PROBE = sa.select(sa.func.count()).select_from(
+    sa.select(sa.literal_column("1")).select_from(lead_words).where(*MATCHES).limit(FEW + 1).subquery()
+)
+
+
+def page(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
+    """The leads of a query, at most its limit."""
+    conditions = [leads.c.firm_id == firm_id, *(leads.c.words.contains(f" {word}") for word in query.words)]
+    if query.state is not None:
+        conditions.append(leads.c.state == query.state)
+    word = _rarest(connection, firm_id, query)
+    if word is not None:
+        return _with_word(connection, firm_id, word, query, conditions)
+    conditions += _span(leads.c.created_at, leads.c.id, query)
+    order = _order(leads.c.created_at, leads.c.id, query=query)
+    return [view(row) for row in connection.execute(SHOWN.where(*conditions).order_by(*order).limit(query.limit))]
+
+
+def view(row: sa.Row[tuple[object, ...]]) -> LeadView:
+    """A row of SHOWN as it is shown."""
+    by = row.reached_out_by
+    return LeadView(
+        row.id, row.reference, row.first_name, row.last_name, row.email, State(row.state), row.notes,
+        row.resume_path, row.resume_name, Kind(row.resume_kind), row.resume_size, row.resume_sha256, flags(row),
+        row.created_at, row.updated_at, row.reached_out_at, ReachedOutBy(by, row.reached_out_name) if by else None,
+        row.version,
+    )  # fmt: skip
+
+
+def flags(row: sa.Row[tuple[object, ...]]) -> list[Flag]:
+    """The flags of a row's resume."""
+    return [Flag(flag) for flag in row.resume_flags.split()]
+
+
+def _rarest(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> str | None:
+    """The word of a query that the fewest leads have, or None when each of them has more than FEW."""
+    counts = {word: run(connection, PROBE, _prefix(firm_id, word)).scalar_one() for word in query.words}
+    rarest = min(counts, key=counts.__getitem__, default=None)
+    return rarest if rarest is not None and counts[rarest] <= FEW else None
+
+
+def _with_word(
+    connection: sa.Connection, firm_id: UUID, word: str, query: LeadQuery, conditions: list[sa.ColumnElement[bool]]
+) -> list[LeadView]:
+    """The leads with a word that meet all conditions. Keys are matched and sorted first, because rows are wide."""
+    key = (lead_words.c.created_at, lead_words.c.lead_id)
+    matches = sa.select(*key).distinct().where(*MATCHES, *_span(*key, query)).cte("matches")
+    order = _order(*matches.c, query=query)
+    joined = sa.select(matches.c.lead_id).join(leads, leads.c.id == matches.c.lead_id)
+    ids = joined.where(*conditions).order_by(*order).limit(query.limit)
+    page = connection.scalars(ids, _prefix(firm_id, word)).all()
+    by_id = {row.id: view(row) for row in connection.execute(SHOWN.where(leads.c.id.in_(page)))}
+    return [by_id[lead_id] for lead_id in page]
+
+
+def _prefix(firm_id: UUID, word: str) -> dict[str, object]:
+    """All words that begin with this one; none holds the last code point, which is no letter, mark or number."""
+    return {"firm": firm_id, "word": word, "end": word + "\U0010ffff"}
+
+
+def _span(created_at: sa.Column[object], lead_id: sa.Column[object], query: LeadQuery) -> list[sa.ColumnElement[bool]]:
+    """The conditions of time and of the page before."""
+    conditions: list[sa.ColumnElement[bool]] = []
+    if query.created_from is not None:
+        conditions.append(created_at >= query.created_from)
+    if query.created_to is not None:
+        conditions.append(created_at < query.created_to)
+    if query.after is not None:
+        here = sa.tuple_(created_at, lead_id)
+        last = sa.tuple_(query.after.created_at, query.after.id, types=[created_at.type, lead_id.type])
+        conditions.append(here > last if query.oldest_first else here < last)
+    return conditions
+
+
+def _order(*key: sa.ColumnElement[Any], query: LeadQuery) -> list[sa.UnaryExpression[Any]]:
+    return [column.asc() if query.oldest_first else column.desc() for column in key]

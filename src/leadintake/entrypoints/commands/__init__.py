@@ -1,0 +1,1 @@
+"""The commands, a module for each noun; leadintake.entrypoints.cli imports the one that is called."""

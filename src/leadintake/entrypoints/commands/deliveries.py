@@ -1,0 +1,55 @@
+"""`leadintake deliveries`: mail that has not gone out."""
+
+from uuid import UUID
+
+import click
+
+from leadintake.application.app import App
+from leadintake.application.views import DeliveryView
+from leadintake.domain.delivery import Status
+from leadintake.domain.people import Operator
+from leadintake.entrypoints.commands import output, session
+
+MOST = 1_000
+"""Deliveries that are looked through; a list that long is read by nobody."""
+
+UNSETTLED = [status.value for status in Status if status is not Status.SENT]
+
+
+@click.group()
+def deliveries() -> None:
+    """See to mail that has not gone out."""
+
+
+@deliveries.command(name="list")
+@click.option("--status", type=click.Choice(UNSETTLED), help="Only those in this status.")
+def list_(status: str | None) -> None:
+    """List what is not sent: first what waits for a person (failed, held), then what is tried again."""
+
+    async def work(app: App, who: Operator) -> list[DeliveryView]:
+        return await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST))
+
+    found = session.run(work)
+    output.table(
+        ("id", "status", "purpose", "recipient", "attempts", "next attempt", "last error"),
+        [
+            (one.id, one.status, one.purpose, one.recipient, one.attempts, one.next_attempt_at, one.last_error)
+            for one in found
+            if status in {None, one.status}
+        ],
+    )
+    if len(found) == MOST:
+        click.echo(f"There may be more: these are of the first {MOST:,}.", err=True)
+
+
+@deliveries.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=click.UUID)
+def retry(ids: tuple[UUID, ...]) -> None:
+    """Send failed or held mail again, within half a minute while the service runs."""
+
+    async def work(app: App, who: Operator) -> None:
+        for one in ids:
+            await app.desk.retry(who, one)
+            click.echo(f"{one} will be sent again.")
+
+    session.run(work)

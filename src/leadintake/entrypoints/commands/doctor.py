@@ -1,0 +1,151 @@
+"""`leadintake doctor`: what is wrong, before somebody else notices."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from leadintake.application.app import App
+from leadintake.domain.delivery import Purpose, Status
+from leadintake.domain.errors import Refused, Unavailable
+from leadintake.domain.people import Operator
+from leadintake.entrypoints import bootstrap
+from leadintake.entrypoints import settings as environment
+from leadintake.entrypoints.bootstrap import NotReady, Schema
+from leadintake.entrypoints.commands import output, session
+from leadintake.entrypoints.commands.stored_files import compare, orphans
+from leadintake.entrypoints.settings import LOOPBACK, Settings
+
+MOST_SHOWN = 20
+MOST_DELIVERIES = 10_000
+
+LATE = timedelta(minutes=15)
+"""Mail that was due so long ago is being sent by nobody."""
+
+OPEN_TO_OTHERS = 0o077
+
+
+class Verdict(StrEnum):
+    """What to make of a finding."""
+
+    OK = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    about: str
+    verdict: Verdict
+    detail: str
+
+
+@click.command()
+@click.option("--hashes", is_flag=True, help="Also read every file and compare it with what was uploaded. Takes long.")
+def doctor(*, hashes: bool) -> None:
+    """Look for anything wrong: settings, data folder, database, files and mail. Fails when there is something.
+
+    It may run beside the service, and repairs nothing.
+    """
+    settings = environment.read()
+    findings = [*_settings(settings), *_folder(settings), *_database(settings)]
+    try:
+        findings += session.run(lambda app, who: _contents(app, who, settings, hashes=hashes))
+    except Refused as error:
+        if not isinstance(error, NotReady):  # That is reported of the database already.
+            findings.append(Finding("application", Verdict.WRONG, error.detail))
+    output.table(("about", "verdict", "finding"), [(one.about, one.verdict, one.detail) for one in findings])
+    wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
+    if wrong:
+        raise click.ClickException(f"{wrong} of these {'is' if wrong == 1 else 'are'} wrong.")
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    yield Finding("settings", Verdict.OK, f"for {settings.base_url}")
+    is_local = urlsplit(settings.base_url).netloc.startswith(tuple(LOOPBACK.split(",")))
+    if settings.base_url.startswith("http:") and not is_local:
+        yield Finding("settings", Verdict.NOTE, "The base URL is plain http: others on the way can read what is sent.")
+    yield Finding("mail", Verdict.NOTE, f"Mail is written to {settings.mail_dir.absolute()} and sent to nobody.")
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    """The data folder and what is in it belong to one user alone."""
+    folder = settings.data_dir.absolute()
+    if not folder.is_dir():
+        yield Finding("data folder", Verdict.WRONG, f"There is no folder {folder}.")
+        return
+    exposed = [path for path in (folder, *sorted(folder.iterdir())) if _is_exposed(path)]
+    for path in exposed:
+        yield Finding("data folder", Verdict.WRONG, f"Other users can open {path}. Run: chmod go= '{path}'")
+    if not exposed:
+        yield Finding("data folder", Verdict.OK, f"{folder} is open to nobody else.")
+
+
+def _is_exposed(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & OPEN_TO_OTHERS)
+    except FileNotFoundError:  # SQLite comes and goes with files of its own.
+        return False
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    try:
+        found = bootstrap.schema(settings)
+        damage = bootstrap.damage(settings) if found is Schema.CURRENT else [found.value]
+    except NotReady as error:
+        damage = [error.detail]
+    for line in damage:
+        yield Finding("database", Verdict.WRONG, line)
+    if not damage:
+        yield Finding("database", Verdict.OK, f"up to date and undamaged (SQLite {sqlite3.sqlite_version})")
+
+
+async def _contents(app: App, who: Operator, settings: Settings, *, hashes: bool) -> list[Finding]:
+    return [*await _files(app, who, settings, hashes=hashes), *await _outbox(app, who)]
+
+
+async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool) -> list[Finding]:
+    """Each lead has its file, each file its lead, and there is room for one more."""
+    findings: list[Finding] = []
+    try:
+        await app.files.ping()
+    except Unavailable:
+        findings.append(
+            Finding("files", Verdict.WRONG, f"No file can be written to {settings.uploads_dir.absolute()}.")
+        )
+    seen, problems = await compare(app, who.firm_id, settings.uploads_dir, hashes=hashes)
+    findings += [Finding("files", Verdict.WRONG, problem) for problem in problems[:MOST_SHOWN]]
+    if len(problems) > MOST_SHOWN:
+        findings.append(Finding("files", Verdict.WRONG, f"and {len(problems) - MOST_SHOWN:,} more"))
+    if not problems:
+        how = "the bytes that were uploaded" if hashes else "a file of the right size"
+        findings.append(Finding("files", Verdict.OK, f"{seen:,} leads, each with {how}"))
+    without_lead = await orphans(app, who.firm_id, settings.sweep_after)
+    if without_lead:
+        detail = f"{without_lead:,} files belong to no lead; the service removes them while it runs."
+        findings.append(Finding("files", Verdict.NOTE, detail))
+    return findings
+
+
+async def _outbox(app: App, who: Operator) -> list[Finding]:
+    """Whoever is to be told is being told."""
+    counts = await app.dispatch.unsettled()
+    summary = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+    findings = [Finding("outbox", Verdict.NOTE if summary else Verdict.OK, summary or "nothing waits")]
+    due = await app.dispatch.next_due()
+    if due is not None and app.dispatch.now() - due > LATE:
+        detail = f"Mail is due since {due:%Y-%m-%d %H:%M}Z. Does the service run?"
+        findings.append(Finding("outbox", Verdict.WRONG, detail))
+    waiting = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST_DELIVERIES))
+    untold = sum(one.status is Status.FAILED and one.purpose is Purpose.NOTIFICATION for one in waiting)
+    if untold:
+        detail = f"{untold:,} notifications of attorneys failed: leadintake deliveries list --status failed"
+        findings.append(Finding("outbox", Verdict.WRONG, detail))
+    return findings

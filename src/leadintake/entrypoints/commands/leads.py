@@ -1,0 +1,48 @@
+"""`leadintake leads`: what only the operator does with a lead."""
+
+from uuid import UUID
+
+import click
+
+from leadintake.application.app import App
+from leadintake.application.ports import LeadQuery, Transaction
+from leadintake.application.views import LeadView
+from leadintake.domain.errors import NotFound
+from leadintake.domain.people import Operator
+from leadintake.domain.search import words
+from leadintake.entrypoints.commands import session
+
+
+@click.group()
+def leads() -> None:
+    """Erase leads."""
+
+
+@leads.command()
+@click.argument("lead", metavar="ID|REFERENCE")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase(lead: str, *, yes: bool) -> None:
+    """Erase a lead with its file, its notes and its mail; the record keeps that there was one, and nothing of it."""
+
+    async def work(app: App, who: Operator) -> str:
+        found = await app.database.read(who.firm_id, lambda tx: _find(tx, lead))
+        if not yes:
+            click.confirm(f"Erase {found.reference} of {found.created_at:%Y-%m-%d}, for good?", abort=True)
+        await app.desk.erase(who, found.id)
+        return found.reference
+
+    click.echo(f"Erased {session.run(work)}.")
+
+
+def _find(tx: Transaction, text: str) -> LeadView:
+    """The lead with this id or reference; raises NotFound."""
+    try:
+        return tx.leads.view(UUID(text))
+    except ValueError:
+        found = tx.leads.page(LeadQuery(words=words(text))) if words(text) else []
+    except NotFound:
+        found = []
+    for lead in found:
+        if lead.reference == text.upper():
+            return lead
+    raise NotFound(f"There is no lead {text}.")

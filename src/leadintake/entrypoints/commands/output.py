@@ -1,0 +1,31 @@
+"""What commands print: tables for people on a terminal, and lines that other programs can read elsewhere."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from leadintake.entrypoints.logs import visible
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under the names of their columns; on anything but a terminal, separated by tabs."""
+    console = Console()
+    if not console.is_terminal:
+        for row in (columns, *rows):
+            click.echo("\t".join(map(_text, row)))
+        return
+    drawn = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        drawn.add_row(*(Text(_text(cell), overflow="fold") for cell in row))
+    console.print(drawn)
+
+
+def _text(cell: object) -> str:
+    """Times in UTC to the second; nothing that could end the line or command the terminal."""
+    if cell is None:
+        return ""
+    return f"{cell:%Y-%m-%d %H:%M:%S}Z" if isinstance(cell, datetime) else visible(str(cell))

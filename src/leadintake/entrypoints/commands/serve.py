@@ -1,0 +1,123 @@
+"""`leadintake serve`: the service and its worker in one process."""
+
+import asyncio
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import click
+import uvicorn
+
+from leadintake import __version__
+from leadintake.domain.errors import Invalid, Refused
+from leadintake.domain.people import Operator, Role
+from leadintake.entrypoints import bootstrap, logs
+from leadintake.entrypoints import settings as environment
+from leadintake.entrypoints.asgi import create_app
+from leadintake.entrypoints.bootstrap import NotReady, Schema
+from leadintake.entrypoints.lock import held
+from leadintake.entrypoints.settings import BadSetting, Settings
+
+DRAIN_SECONDS = 20
+"""How long requests under way get to end in. With the worker's GRACE after it, a stop takes 25 seconds at most."""
+
+BACKLOG = 2048
+ADMIN_NAME = "Administrator"
+
+
+@click.command()
+def serve() -> None:
+    """Take submissions and send mail, until told to stop.
+
+    In an empty data folder it makes the database and the first admin, and prints the password, once.
+    """
+    settings = environment.read()
+    logs.configure(settings.log_format)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: sys.exit(0))
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with held(settings), _listening(settings) as listener:
+        found = bootstrap.schema(settings)
+        if found is Schema.NONE:
+            bootstrap.migrate(settings)
+        elif found is not Schema.CURRENT:
+            raise NotReady(found.value)
+        click.echo(_welcome(settings, asyncio.run(_who_signs_in(settings))))
+        _serve(settings, listener)
+
+
+@click.command()
+def worker() -> None:
+    """Send mail in a process of its own."""
+    raise Refused("With SQLite the worker is a part of `leadintake serve`: one process has the database to itself.")
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """The socket that requests come to, open before anything is made; raises Refused when it is taken."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        listener = socket.create_server(
+            address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=settings.host == "::"
+        )
+    except OSError as error:
+        where = f"{settings.host} port {settings.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise Refused(f"Something else listens on {where}. Stop it, or set LEADINTAKE_PORT.") from error
+        raise Refused(f"Nothing can listen on {where}: {error.strerror}.") from error
+    with listener:
+        yield listener
+
+
+async def _who_signs_in(settings: Settings) -> str:
+    """Make the first admin where there is nobody, and tell the password; afterwards, tell how to come by a new one."""
+    async with bootstrap.opened(settings, lambda: None) as app:
+        operator = Operator(app.accounts.firm_id)
+        users = await app.staff.everybody(operator)
+        if not users:
+            try:
+                user, password = await app.staff.add(operator, settings.admin_email, ADMIN_NAME, Role.ADMIN)
+            except Invalid as error:
+                raise BadSetting(
+                    f"LEADINTAKE_ADMIN_EMAIL is {settings.admin_email!r}: {error.errors[0].message}"
+                ) from error
+            return f"{user.email} with the password {password} (shown only this once)"
+    active = sorted((user for user in users if user.is_active), key=lambda user: user.role is not Role.ADMIN)
+    others = f" and {len(active) - 1} more" if len(active) > 1 else ""
+    return f"{active[0].email}{others}; for a new password: leadintake users reset-password {active[0].email}"
+
+
+def _welcome(settings: Settings, who_signs_in: str) -> str:
+    lines = {
+        "form": f"POST {settings.base_url}/public/leads",
+        "docs": f"{settings.base_url}/docs" if settings.docs else "off",
+        "mail": f"{settings.mail_dir.absolute()}, a file for each",
+        "sign in": who_signs_in,
+    }
+    shown = "".join(f"\n  {name:<9}{text}" for name, text in lines.items())
+    return f"leadintake {__version__} at {settings.base_url}{shown}"
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve until a signal comes; raises ClickException when the service does not start."""
+    config = uvicorn.Config(
+        cast("Any", create_app(settings)),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except SystemExit as end:
+        if end.code:
+            raise click.ClickException("The service did not start; the log says why.") from end

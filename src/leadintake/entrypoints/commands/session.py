@@ -1,0 +1,24 @@
+"""One command's use of the application, beside a running server or without one."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from leadintake.application.app import App
+from leadintake.domain.people import Operator
+from leadintake.entrypoints import settings
+from leadintake.entrypoints.bootstrap import opened
+
+T = TypeVar("T")
+
+
+def run(work: Callable[[App, Operator], Awaitable[T]]) -> T:
+    """Open the application, do the work as the operator, close the application, and return what the work did."""
+    logging.getLogger().addHandler(logging.NullHandler())  # A command says in one line what went wrong.
+
+    async def session() -> T:
+        async with opened(settings.read(), lambda: None, is_server=False) as app:
+            return await work(app, Operator(app.accounts.firm_id))
+
+    return asyncio.run(session())

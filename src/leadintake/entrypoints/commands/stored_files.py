@@ -1,0 +1,100 @@
+"""Leads and their files, compared both ways."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from rich.console import Console
+from rich.progress import Progress
+
+from leadintake.application.app import App
+from leadintake.application.ports import LeadQuery, Position
+from leadintake.application.views import LeadView
+from leadintake.domain.errors import FileUnavailable, NotFound
+from leadintake.domain.lead import Resume
+
+BATCH = 500
+
+
+async def compare(app: App, firm_id: UUID, folder: Path, *, hashes: bool) -> tuple[int, list[str]]:
+    """How many leads there are, and a line for each whose file is not there, or not what was uploaded.
+
+    A lead that is erased meanwhile is none. Shows progress on a terminal.
+    """
+    seen = 0
+    suspects: list[tuple[LeadView, str]] = []
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        files = await app.files.untouched_since(app.dispatch.now())
+        task = progress.add_task("Comparing leads and files", total=len(files))
+        async for leads in _batches(app, firm_id):
+            wrong = await asyncio.to_thread(_wrong_sizes, folder, leads)
+            if hashes:
+                wrong |= {
+                    lead.id: "has changed" for lead in leads if lead.id not in wrong and not await _is_intact(app, lead)
+                }
+            suspects += [(lead, wrong[lead.id]) for lead in leads if lead.id in wrong]
+            seen += len(leads)
+            progress.update(task, completed=seen)
+    lines = [
+        f"{lead.reference}: {lead.resume_path} {what}"
+        for lead, what in suspects
+        if await _is_there(app, firm_id, lead.id)
+    ]
+    return seen, lines
+
+
+async def orphans(app: App, firm_id: UUID, older_than: timedelta) -> int:
+    """How many files that have lain there for so long belong to no lead."""
+    paths = await app.files.untouched_since(app.dispatch.now() - older_than)
+    return sum([await _unused(app, firm_id, paths[start : start + BATCH]) for start in range(0, len(paths), BATCH)])
+
+
+async def _unused(app: App, firm_id: UUID, paths: list[str]) -> int:
+    return len(paths) - len(await app.database.read(firm_id, lambda tx: tx.leads.paths_in_use(paths)))
+
+
+async def _batches(app: App, firm_id: UUID) -> AsyncIterator[list[LeadView]]:
+    """All leads, oldest first, so that those that come meanwhile are looked at too."""
+    query = LeadQuery(oldest_first=True, limit=BATCH)
+    while leads := await _page(app, firm_id, query):
+        yield leads
+        query = replace(query, after=Position(leads[-1].created_at, leads[-1].id))
+
+
+async def _page(app: App, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
+    return await app.database.read(firm_id, lambda tx: tx.leads.page(query))
+
+
+def _wrong_sizes(folder: Path, leads: list[LeadView]) -> dict[UUID, str]:
+    wrong: dict[UUID, str] = {}
+    for lead in leads:
+        try:
+            size = (folder / lead.resume_path).stat().st_size
+        except OSError as error:
+            wrong[lead.id] = f"cannot be read ({error.strerror})"
+        else:
+            if size != lead.resume_size:
+                wrong[lead.id] = f"has {size:,} bytes instead of {lead.resume_size:,}"
+    return wrong
+
+
+async def _is_intact(app: App, lead: LeadView) -> bool:
+    """Whether the file has the bytes that were uploaded."""
+    kept = Resume(lead.resume_path, lead.resume_name, lead.resume_kind, lead.resume_size, lead.resume_sha256)
+    try:
+        await app.files.open(kept)
+    except FileUnavailable:
+        return False
+    return True
+
+
+async def _is_there(app: App, firm_id: UUID, lead_id: UUID) -> bool:
+    try:
+        await app.database.read(firm_id, lambda tx: tx.leads.view(lead_id))
+    except NotFound:
+        return False
+    return True

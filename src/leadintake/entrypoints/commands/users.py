@@ -1,0 +1,84 @@
+"""`leadintake users`: who may sign in."""
+
+import sys
+
+import click
+
+from leadintake.application.app import App
+from leadintake.application.staff import Update
+from leadintake.domain.people import Operator, Role
+from leadintake.entrypoints.commands import output, session
+
+_password_stdin = click.option(
+    "--password-stdin", is_flag=True, help="Take the password from the first line of standard input."
+)
+
+
+@click.group()
+def users() -> None:
+    """Manage those who sign in: attorneys, and admins, who may also manage users and erase leads."""
+
+
+@users.command()
+@click.argument("email")
+@click.option("--name", required=True, help="The full name, as colleagues see it.")
+@click.option(
+    "--role", type=click.Choice([role.value for role in Role]), default=Role.ATTORNEY.value, show_default=True
+)
+@_password_stdin
+def add(email: str, name: str, role: str, *, password_stdin: bool) -> None:
+    """Add a user; prints a password, once, unless one is given."""
+    password = _first_line() if password_stdin else None
+    user, generated = session.run(lambda app, who: app.staff.add(who, email, name, Role(role), password))
+    click.echo(f"Added {user.email}, {user.role}.")
+    _show_once(generated)
+
+
+@users.command(name="list")
+def list_() -> None:
+    """List all users, the inactive ones too."""
+    found = session.run(lambda app, who: app.staff.everybody(who))
+    rows = [
+        (user.email, user.full_name, user.role, "yes" if user.is_active else "no", user.created_at) for user in found
+    ]
+    output.table(("email", "name", "role", "active", "created"), rows)
+
+
+@users.command()
+@click.argument("email")
+def deactivate(email: str) -> None:
+    """Sign a user out everywhere and for good."""
+
+    async def work(app: App, who: Operator) -> str:
+        user = await app.staff.find(who, email)
+        return (await app.staff.update(who, user.id, Update(is_active=False))).email
+
+    click.echo(f"Deactivated {session.run(work)}.")
+
+
+@users.command()
+@click.argument("email")
+@_password_stdin
+def reset_password(email: str, *, password_stdin: bool) -> None:
+    """Give a user a new password and end all sessions; prints the password, once, unless one is given."""
+    password = _first_line() if password_stdin else None
+    generated = session.run(lambda app, who: app.staff.reset_password(who, email, password))
+    click.echo(f"The password of {email} is reset, and all sessions are over.")
+    _show_once(generated)
+
+
+@users.command()
+@click.argument("email")
+def end_sessions(email: str) -> None:
+    """Sign a user out everywhere; the password stays."""
+    ended = session.run(lambda app, who: app.staff.end_sessions(who, email))
+    click.echo(f"Ended {ended} session{'' if ended == 1 else 's'} of {email}.")
+
+
+def _first_line() -> str:
+    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
+def _show_once(password: str | None) -> None:
+    if password is not None:
+        click.echo(f"Password, shown only this once: {password}")

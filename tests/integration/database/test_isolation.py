@@ -1,0 +1,139 @@
+"""A transaction sees the firm it is opened for, and no other, through whatever method."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, delivery, lead, session, user
+
+from leadintake.application.ports import (
+    Database,
+    Events,
+    LeadQuery,
+    Leads,
+    Outbox,
+    People,
+    Submission,
+    Submissions,
+    Transaction,
+)
+from leadintake.application.record import record
+from leadintake.application.views import Receipt
+from leadintake.domain.delivery import Status
+from leadintake.domain.errors import NotFound
+from leadintake.domain.lead import State
+from leadintake.domain.people import Role
+
+PORTS = {"leads": Leads, "events": Events, "outbox": Outbox, "submissions": Submissions, "people": People}
+LATER = NOW + timedelta(days=100)
+TOKEN, OTHER = UUID(int=901), UUID(int=902)
+MINE, THEIRS = lead(1), lead(2, reference=lead(1).reference)
+
+
+def submission(lead_id: UUID) -> Submission:
+    """The submission of a lead, always with the same key."""
+    return Submission("key", "fingerprint", Receipt(lead_id, "LD-1", NOW))
+
+
+def arrange(tx: Transaction) -> None:
+    """What the first firm has: a user, a session, a lead, its key, and deliveries in three states."""
+    tx.people.add(user(1, role=Role.ADMIN), "hash")
+    tx.people.open_session(session(1))
+    tx.submissions.claim(submission(MINE.id), NOW)
+    tx.leads.add(MINE)
+    owed = [delivery(1), delivery(2), delivery(3, created_at=LATER)]
+    record(tx, MINE.submitted(), owed)
+    tx.outbox.claim(NOW, 1, TOKEN)
+
+
+def everything(tx: Transaction) -> list[object]:
+    """All that a firm can see of what was arranged."""
+    return [
+        tx.leads.page(LeadQuery()),
+        tx.leads.page(LeadQuery(words=["ada"])),
+        tx.events.of_lead(MINE.id),
+        tx.outbox.of_lead(MINE.id),
+        tx.outbox.next_due(),
+        tx.outbox.confirmations(NOW, None, 100),
+        tx.people.everybody(),
+        tx.people.with_password(user(1).email),
+        tx.people.session(session(1).id),
+    ]
+
+
+THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
+    "leads.add": (None, lambda tx: tx.leads.add(THEIRS)),
+    "leads.get": (NotFound, lambda tx: tx.leads.get(MINE.id)),
+    "leads.view": (NotFound, lambda tx: tx.leads.view(MINE.id)),
+    "leads.save": (None, lambda tx: tx.leads.save(lead(1, notes="changed", state=State.REACHED_OUT))),
+    "leads.remove": (None, lambda tx: tx.leads.remove(MINE)),
+    "leads.page": ([], lambda tx: tx.leads.page(LeadQuery()) + tx.leads.page(LeadQuery(words=["ada"]))),
+    # The one method that looks at all firms: they share a folder, and a sweep must not take another's files for unused.
+    "leads.paths_in_use": ({MINE.resume.path}, lambda tx: tx.leads.paths_in_use([MINE.resume.path])),
+    "events.add": (None, lambda tx: tx.events.add(MINE.submitted()) and None),
+    "events.of_lead": ([], lambda tx: tx.events.of_lead(MINE.id)),
+    "outbox.add": (None, lambda tx: tx.leads.add(THEIRS) or record(tx, THEIRS.submitted(), [delivery(9, lead_id=THEIRS.id)])),
+    "outbox.confirmations": (
+        (0, 0), lambda tx: (tx.outbox.confirmations(NOW, None, 9), tx.outbox.confirmations(NOW, MINE.email, 9))
+    ),
+    "outbox.claim": ([], lambda tx: tx.outbox.claim(LATER, 100, OTHER)),
+    "outbox.sent": (False, lambda tx: tx.outbox.sent(delivery(1).id, TOKEN, NOW)),
+    "outbox.postpone": (False, lambda tx: tx.outbox.postpone(delivery(1).id, TOKEN, LATER, "error")),
+    "outbox.fail": (False, lambda tx: tx.outbox.fail(delivery(1).id, TOKEN, "error")),
+    "outbox.next_due": (None, lambda tx: tx.outbox.next_due()),
+    "outbox.of_lead": ([], lambda tx: tx.outbox.of_lead(MINE.id)),
+    "outbox.find": (NotFound, lambda tx: tx.outbox.find(delivery(1).id)),
+    "outbox.unsettled": ([], lambda tx: tx.outbox.unsettled(100)),
+    "outbox.retry": (None, lambda tx: tx.outbox.retry(delivery(1).id, LATER)),
+    "outbox.unsettled_counts": ({}, lambda tx: tx.outbox.unsettled_counts()),
+    "submissions.claim": (None, lambda tx: tx.submissions.claim(submission(THEIRS.id), LATER)),
+    "submissions.prune": (None, lambda tx: tx.submissions.prune(LATER)),
+    "people.add": (None, lambda tx: tx.people.add(user(2, email=user(1).email), "other hash")),
+    "people.save": (None, lambda tx: tx.people.save(user(1, full_name="Changed", is_active=False))),
+    "people.set_password": (None, lambda tx: tx.people.set_password(user(1).id, "other hash")),
+    "people.get": (NotFound, lambda tx: tx.people.get(user(1).id)),
+    "people.with_password": (None, lambda tx: tx.people.with_password(user(1).email)),
+    "people.everybody": ([], lambda tx: tx.people.everybody()),
+    "people.told_of_leads": ([], lambda tx: tx.people.told_of_leads()),
+    "people.active_admins": (0, lambda tx: tx.people.active_admins()),
+    "people.open_session": (None, lambda tx: tx.people.open_session(session(2, user_id=user(1).id))),
+    "people.session": (None, lambda tx: tx.people.session(session(1).id)),
+    "people.save_session": (None, lambda tx: tx.people.save_session(session(1, refresh_hash="other"))),
+    "people.sessions_of": ([], lambda tx: tx.people.sessions_of(user(1).id)),
+    "people.end_session": (False, lambda tx: tx.people.end_session(user(1).id, session(1).id)),
+    "people.end_sessions": (0, lambda tx: tx.people.end_sessions(user(1).id)),
+    "people.prune_sessions": (None, lambda tx: tx.people.prune_sessions(LATER)),
+}  # fmt: skip
+"""For each method, what the second firm gets when it asks for what the first one has."""
+
+
+class TakenBack(Exception):
+    """What ends a transaction of a test, so that the next begins with the same rows."""
+
+
+def test_no_method_is_left_out() -> None:
+    """Whoever adds a method says what it gives another firm."""
+    methods = {f"{port}.{name}" for port, kind in PORTS.items() for name in vars(kind) if not name.startswith("_")}
+
+    assert THERE_IS.keys() == methods
+
+
+async def test_another_firm_sees_and_changes_nothing(database: Database) -> None:
+    """Whatever the second firm asks of the first one's rows, it gets nothing, and they stay as they are."""
+    await database.write(FIRST_FIRM, arrange)
+    before = await database.read(FIRST_FIRM, everything)
+
+    for name, (expected, ask) in THERE_IS.items():
+        if expected is NotFound:
+            with pytest.raises(NotFound):
+                await database.write(SECOND_FIRM, ask)
+        else:
+            asked: list[object] = []
+
+            def work(tx: Transaction, ask: Callable[[Transaction], object] = ask, asked: list[object] = asked) -> None:
+                asked.append(ask(tx))
+
+            await database.write(SECOND_FIRM, work)
+            assert asked == [expected], name
+        assert await database.read(FIRST_FIRM, everything) == before, name

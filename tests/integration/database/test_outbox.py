@@ -1,0 +1,298 @@
+"""What every Database promises of deliveries: claimed by one at a time, fenced, counted, never lost."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.fakes import numbered_ids
+from tests.records import FIRST_FIRM, NOW, delivery, lead
+
+from leadintake.application.ports import Database, Letter, Transaction
+from leadintake.application.record import record
+from leadintake.application.views import DeliveryView
+from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status
+from leadintake.domain.errors import NotFound
+
+MOMENT = timedelta(microseconds=1)
+ONE, TWO = UUID(int=901), UUID(int=902)
+new_token = numbered_ids(1000)
+
+
+class TakenBack(Exception):
+    """What ends a transaction of a test, so that the next begins with the same rows."""
+
+
+async def owe(database: Database, *owed: Delivery) -> None:
+    """Store one lead whose event owes all of these."""
+
+    def work(tx: Transaction) -> None:
+        tx.leads.add(lead())
+        record(tx, lead().submitted(), owed)
+
+    await database.write(FIRST_FIRM, work)
+
+
+def owed(number: int, **changes: Any) -> Delivery:
+    """A delivery of that one lead."""
+    return delivery(number, **{"lead_id": lead().id, **changes})
+
+
+async def claim(
+    database: Database, token: UUID | None = None, now: datetime = NOW, limit: int = 100
+) -> list[Letter]:
+    """Claim what is due, with a token of its own unless one is given."""
+    claimer = token or new_token()
+    return await database.write(FIRST_FIRM, lambda tx: tx.outbox.claim(now, limit, claimer))
+
+
+async def view(database: Database, number: int = 1) -> DeliveryView:
+    """A delivery as shown."""
+    return (await database.read(FIRST_FIRM, lambda tx: tx.outbox.find(delivery(number).id)))[0]
+
+
+def settlements(token: UUID, number: int = 1) -> dict[Status, Callable[[Transaction], bool]]:
+    """The three ways to settle a claim, by what they make of the delivery."""
+    found = delivery(number).id
+    return {
+        Status.SENT: lambda tx: tx.outbox.sent(found, token, NOW),
+        Status.PENDING: lambda tx: tx.outbox.postpone(found, token, NOW + LEASE, "not now"),
+        Status.FAILED: lambda tx: tx.outbox.fail(found, token, "never"),
+    }
+
+
+async def test_a_claim_tells_all_that_a_letter_needs(database: Database) -> None:
+    """A claimed delivery comes with its lead's facts and the event it is owed for."""
+    await owe(database, owed(1, purpose=Purpose.NOTIFICATION, recipient="attorney@firm.example"))
+    [event] = await database.read(FIRST_FIRM, lambda tx: tx.events.of_lead(lead().id))
+
+    [letter] = await claim(database)
+
+    assert letter == Letter(
+        delivery(1).id, Purpose.NOTIFICATION, "attorney@firm.example", 1, "<1@firm.example>", NOW, NOW + GIVE_UP_AFTER,
+        str(event.id), lead().id, lead().reference, "Ada", "Lovelace", "ada@client.example", "cv.pdf",
+    )  # fmt: skip
+    assert (await view(database)).status is Status.SENDING
+    assert (await view(database)).next_attempt_at is None
+
+
+async def test_a_delivery_begins_its_life(database: Database) -> None:
+    """A pending delivery is due at once; a held one never, until it is asked for."""
+    await owe(database, owed(1), owed(2, status=Status.HELD))
+
+    assert await view(database, 1) == DeliveryView(
+        delivery(1).id, Channel.EMAIL, Purpose.CONFIRMATION, "ada@client.example", Status.PENDING, 0, NOW, None, None
+    )
+    assert await view(database, 2) == DeliveryView(
+        delivery(2).id, Channel.EMAIL, Purpose.CONFIRMATION, "ada@client.example", Status.HELD, 0, None, None, None
+    )
+    assert [letter.delivery_id for letter in await claim(database, now=NOW + GIVE_UP_AFTER)] == [delivery(1).id]
+
+
+async def test_what_is_due_first_is_claimed_first(database: Database) -> None:
+    """What is due is taken in that order, as many as asked for, and not a moment too early."""
+    await owe(database, *(owed(number, created_at=NOW - number * MOMENT) for number in (1, 2, 3)), owed(4))
+
+    assert await claim(database, now=NOW - 4 * MOMENT) == []
+    assert [letter.delivery_id for letter in await claim(database, now=NOW - 3 * MOMENT)] == [delivery(3).id]
+    assert [letter.delivery_id for letter in await claim(database, limit=1)] == [delivery(2).id]
+    assert {letter.delivery_id for letter in await claim(database)} == {delivery(1).id, delivery(4).id}
+    assert await claim(database) == []
+
+
+async def test_claimers_never_share(database: Database) -> None:
+    """However many claim at once, each delivery goes to one of them."""
+    await owe(database, *(owed(number) for number in range(1, 41)))
+
+    claims = await asyncio.gather(*(claim(database, limit=3) for _ in range(16)))
+
+    assert Counter(letter.delivery_id.int for letters in claims for letter in letters) == Counter(range(1, 41))
+    assert all(len(letters) <= 3 for letters in claims)
+
+
+async def test_a_lease_runs_out(database: Database) -> None:
+    """What was claimed and never settled is claimed again when its lease is over, not before, and as another try."""
+    await owe(database, owed(1))
+    [first] = await claim(database)
+
+    assert await claim(database, TWO, NOW + LEASE - MOMENT) == []
+    [second] = await claim(database, TWO, NOW + LEASE)
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert (first.message_id, first.created_at) == (second.message_id, second.created_at)
+
+
+@pytest.mark.parametrize("settled", [Status.SENT, Status.PENDING, Status.FAILED])
+async def test_who_lost_a_claim_settles_nothing(database: Database, settled: Status) -> None:
+    """A sender that comes back after its lease changes nothing, be the delivery claimed by another or settled by it."""
+    await owe(database, owed(1))
+    await claim(database, ONE)
+    await claim(database, TWO, NOW + LEASE)
+    claimed = await view(database)
+
+    assert not await database.write(FIRST_FIRM, settlements(ONE)[settled])
+    assert await view(database) == claimed
+    assert await database.write(FIRST_FIRM, settlements(TWO)[settled])
+    after = await view(database)
+    assert (after.status, after.attempts) == (settled, 2)
+    for late in (*settlements(ONE).values(), *settlements(TWO).values()):
+        assert not await database.write(FIRST_FIRM, late)
+    assert await view(database) == after
+
+
+async def test_what_a_settled_delivery_shows(database: Database) -> None:
+    """When it was sent, or when it will be tried again and what went wrong."""
+    await owe(database, owed(1), owed(2), owed(3))
+    await claim(database, ONE)
+    for number, status in enumerate(settlements(ONE), 1):
+        assert await database.write(FIRST_FIRM, settlements(ONE, number)[status])
+
+    [sent, postponed, failed] = [await view(database, number) for number in (1, 2, 3)]
+
+    assert (sent.status, sent.sent_at, sent.next_attempt_at, sent.last_error) == (Status.SENT, NOW, None, None)
+    assert (postponed.status, postponed.next_attempt_at) == (Status.PENDING, NOW + LEASE)
+    assert (failed.status, failed.next_attempt_at) == (Status.FAILED, None)
+    assert (postponed.last_error, failed.last_error) == ("not now", "never")
+    assert [letter.delivery_id for letter in await claim(database, now=NOW + LEASE)] == [delivery(2).id]
+
+
+async def test_asking_again(database: Database) -> None:
+    """A delivery that is asked for again is due at once, for another five days, under the same Message-ID."""
+    await owe(database, owed(1))
+    [before] = await claim(database, ONE)
+    await database.write(FIRST_FIRM, settlements(ONE)[Status.FAILED])
+    later = NOW + timedelta(days=30)
+
+    await database.write(FIRST_FIRM, lambda tx: tx.outbox.retry(delivery(1).id, later))
+
+    again = await view(database)
+    assert (again.status, again.next_attempt_at, again.attempts, again.last_error) == (Status.PENDING, later, 1, None)
+    [letter] = await claim(database, TWO, later)
+    assert (letter.attempt, letter.message_id, letter.created_at) == (2, before.message_id, before.created_at)
+    assert letter.give_up_at == later + GIVE_UP_AFTER
+
+
+async def test_what_is_to_do(database: Database) -> None:
+    """The next thing to do is what is due first, or the claim that runs out first; what is settled waits for nobody."""
+    await owe(database, owed(1), owed(2, created_at=NOW + MOMENT), owed(3, status=Status.HELD))
+
+    async def next_due() -> datetime | None:
+        return await database.read(FIRST_FIRM, lambda tx: tx.outbox.next_due())
+
+    assert await next_due() == NOW
+    await claim(database, ONE)
+    assert await next_due() == NOW + MOMENT
+    await claim(database, TWO, NOW + MOMENT)
+    assert await next_due() == NOW + LEASE
+    await database.write(FIRST_FIRM, settlements(ONE, 1)[Status.SENT])
+    assert await next_due() == NOW + LEASE + MOMENT
+    await database.write(FIRST_FIRM, settlements(TWO, 2)[Status.FAILED])
+    assert await next_due() is None
+
+
+async def test_what_is_unsettled(database: Database) -> None:
+    """What was not sent is counted and listed, first what waits for a person."""
+    await owe(database, *(owed(number) for number in range(1, 5)), owed(5, status=Status.HELD))
+    await claim(database, ONE, limit=4)
+    for number, status in enumerate(settlements(ONE), 1):
+        await database.write(FIRST_FIRM, settlements(ONE, number)[status])
+
+    counts = await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled_counts())
+    found = await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled(100))
+
+    assert counts == {Status.PENDING: 1, Status.SENDING: 1, Status.FAILED: 1, Status.HELD: 1}
+    assert {view.status for view in found[:2]} == {Status.FAILED, Status.HELD}
+    assert {view.status for view in found[2:]} == {Status.PENDING, Status.SENDING}
+    assert len(await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled(3))) == 3
+
+
+async def test_confirmations_are_counted(database: Database) -> None:
+    """Confirmations since a moment, to a mailbox or to all, up to a number; not what is held, nor notifications."""
+    await owe(
+        database,
+        owed(1),
+        owed(2, recipient="ADA+x@client.example", created_at=NOW - MOMENT),
+        owed(3, status=Status.HELD),
+        owed(4, purpose=Purpose.NOTIFICATION),
+        owed(5, recipient="bob@client.example"),
+    )
+    await claim(database, limit=1)
+
+    async def count(since: datetime, mailbox: str | None, at_most: int = 9) -> int:
+        return await database.read(FIRST_FIRM, lambda tx: tx.outbox.confirmations(since, mailbox, at_most))
+
+    assert await count(NOW - MOMENT, "ada@client.example") == 2
+    assert await count(NOW, "ada@client.example") == 1
+    assert await count(NOW - MOMENT, "ada@client.example", at_most=1) == 1
+    assert await count(NOW + MOMENT, "ada@client.example") == 0
+    assert await count(NOW - MOMENT, None) == 3
+    assert await count(NOW - MOMENT, None, at_most=2) == 2
+    assert await count(NOW + MOMENT, None) == 0
+
+
+async def test_deliveries_of_a_lead(database: Database) -> None:
+    """The confirmation comes first, then whom else is told."""
+    others = [
+        owed(number, purpose=Purpose.NOTIFICATION, recipient=f"{name}@firm.example")
+        for number, name in [(1, "b"), (2, "a")]
+    ]
+    await owe(database, *others, owed(3))
+    found = await database.read(FIRST_FIRM, lambda tx: tx.outbox.of_lead(lead().id))
+
+    assert [view.id.int for view in found] == [3, 2, 1]
+
+
+async def test_unknown_delivery(database: Database) -> None:
+    """There is nothing under an id that nobody gave."""
+    with pytest.raises(NotFound):
+        await database.read(FIRST_FIRM, lambda tx: tx.outbox.find(delivery(1).id))
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("claim"), st.integers(1, 3)),
+        st.tuples(st.just("wait"), st.integers(1, 2)),
+        st.tuples(st.sampled_from([Status.SENT, Status.PENDING, Status.FAILED]), st.integers(1, 3)),
+        st.tuples(st.just("late"), st.integers(1, 3)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps)
+async def test_claims_and_settlements(database: Database, steps: list[tuple[str, int]]) -> None:
+    """Whatever is claimed and settled, and however late: a delivery is whose claimed it last, and is never lost."""
+
+    def work(tx: Transaction) -> None:
+        tx.leads.add(lead())
+        record(tx, lead().submitted(), [owed(number) for number in (1, 2, 3)])
+        now, due, holders = NOW, dict.fromkeys((1, 2, 3), NOW), dict[int, list[UUID]]()
+        for tick, (step, number) in enumerate(steps):
+            if step == "wait":
+                now += LEASE / 2 * number
+            elif step == "claim":
+                ready = {found for found, at in due.items() if at <= now}
+                taken = {letter.delivery_id.int for letter in tx.outbox.claim(now, number, UUID(int=tick + 1))}
+                assert taken <= ready
+                assert len(taken) == min(number, len(ready))
+                due |= dict.fromkeys(taken, now + LEASE)
+                for each in taken:
+                    holders.setdefault(each, []).append(UUID(int=tick + 1))
+            elif step == "late":
+                for token in holders.get(number, [])[:-1]:
+                    assert not any(settle(tx) for settle in settlements(token, number).values())
+            elif held := holders.pop(number, []):
+                assert settlements(held[-1], number)[Status(step)](tx)
+                del due[number]
+                if step is Status.PENDING:
+                    due[number] = NOW + LEASE
+            assert tx.outbox.next_due() == min(due.values(), default=None)
+        raise TakenBack
+
+    with pytest.raises(TakenBack):
+        await database.write(FIRST_FIRM, work)

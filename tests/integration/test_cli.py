@@ -1,0 +1,337 @@
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.machine import Machine, refusal
+
+from leadintake import __version__
+from leadintake.application.views import LeadView
+from leadintake.domain.delivery import Purpose
+from leadintake.entrypoints.cli import COMMANDS
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Machine:
+    """A machine on which nothing has been started yet."""
+    return Machine(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """What `machine` is a copy of, because making one takes a while."""
+    made = Machine(tmp_path_factory.mktemp("model") / "data")
+    assert made.run("migrate").exit_code == 0
+    assert made.run("users", "add", "boss@example.org", "--name", "The Boss", "--role", "admin").exit_code == 0
+    return made
+
+
+@pytest.fixture
+def machine(bare: Machine, model: Machine) -> Machine:
+    """A machine with a database and an admin."""
+    shutil.copytree(model.data_dir, bare.data_dir)
+    return bare
+
+
+def test_help_names_every_command(bare: Machine) -> None:
+    """Each command is listed, and each can be imported and explains itself."""
+    listed = bare.run("--help")
+
+    assert all(f"\n  {name} " in listed.stdout for name in COMMANDS)
+    assert all(bare.run(name, "--help").exit_code == 0 for name in COMMANDS)
+
+
+def test_version(bare: Machine) -> None:
+    """The version is that of the package."""
+    assert bare.run("version").stdout == f"leadintake {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["launch"],
+        ["users", "add"],
+        ["users", "add", "a@example.org", "--name", "A", "--role", "boss"],
+        ["deliveries", "list", "--status", "sent"],
+        ["deliveries", "retry", "1"],
+    ],
+)
+def test_misuse_is_exit_code_2(bare: Machine, arguments: list[str]) -> None:
+    """A command that cannot be meant so says how to use it, and makes nothing."""
+    result = bare.run(*arguments)
+
+    assert result.exit_code == 2
+    assert not bare.data_dir.exists()
+
+
+def test_a_worker_of_its_own_is_not_for_sqlite(bare: Machine) -> None:
+    """With SQLite only the serving process sends mail."""
+    assert "leadintake serve" in refusal(bare.run("worker"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["users", "list"], ["deliveries", "list"], ["leads", "erase", "LD-7F3K9QX2"]],
+    ids=lambda found: found[0],
+)
+def test_without_a_database_there_is_nothing_to_do(bare: Machine, arguments: list[str]) -> None:
+    """A command in the wrong folder says so, and leaves no database behind."""
+    assert "leadintake serve" in refusal(bare.run(*arguments))
+    assert not bare.data_dir.exists()
+
+
+def test_a_bad_setting_is_one_line(bare: Machine) -> None:
+    """What is wrong with the settings is said by every command alike."""
+    assert refusal(bare.run("users", "list", LEADINTAKE_PORT="http")).startswith("LEADINTAKE_PORT is 'http'")
+
+
+def test_settings_come_from_a_file_beside_the_command(bare: Machine) -> None:
+    """A .env file is read literally, and a line that cannot be read is not skipped."""
+    (bare.data_dir.parent / ".env").write_text("# ours\nLEADINTAKE_FIRM_NAME='${HOME} & Sons'\nLEADINTAKE_PROT=1\n")
+    assert "LEADINTAKE_PORT" in refusal(bare.run("migrate"))
+
+    (bare.data_dir.parent / ".env").write_text("LEADINTAKE_FIRM_NAME='unended\n")
+    assert refusal(bare.run("migrate")) == "Line 1 of .env is not NAME=value."
+
+
+def test_migrate_makes_a_database_that_nobody_else_can_open(bare: Machine) -> None:
+    """The folder is 0700 and every file in it 0600, whatever the umask; a second time there is nothing to do."""
+    first, second = bare.run("migrate"), bare.run("migrate")
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert bare.data_dir.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in bare.data_dir.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize(("revision", "what_to_do"), [("0000", "leadintake migrate"), ("9999", "newer version")])
+def test_another_schema_is_refused(machine: Machine, revision: str, what_to_do: str) -> None:
+    """An older database is not touched before it is migrated, a newer one never."""
+    machine.sql(f"UPDATE alembic_version SET version_num = '{revision}'")
+
+    assert what_to_do in refusal(machine.run("users", "list"))
+    assert what_to_do in machine.run("doctor").stdout
+
+
+def test_a_file_that_is_no_database_is_refused(bare: Machine) -> None:
+    """A broken database is one line, not a trace."""
+    bare.data_dir.mkdir()
+    bare.settings.database_path.write_bytes(b"not a database" * 100)
+
+    assert "file is not a database" in refusal(bare.run("users", "list"))
+
+
+def test_a_new_user_signs_in_with_the_password_that_is_shown_once(machine: Machine) -> None:
+    """The generated password is printed by `users add` and opens a session."""
+    added = machine.run("users", "add", "Ada@example.org", "--name", "Ada Lovelace")
+    password = added.stdout.split()[-1]
+
+    assert machine.do(lambda app: app.accounts.sign_in("ada@example.org", password)).access_token
+    assert "Ada@example.org\tAda Lovelace\tattorney\tyes\t" in machine.run("users", "list").stdout
+    assert password not in machine.run("users", "list").output
+
+
+def test_a_password_may_be_given(machine: Machine) -> None:
+    """A given password is taken byte for byte, but for the end of its line, and not printed."""
+    given = "  pass word with spaces "
+    added = machine.run("users", "add", "a@example.org", "--name", "A", "--password-stdin", given=f"{given}\nmore\n")
+
+    assert given.strip() not in added.output
+    assert machine.do(lambda app: app.accounts.sign_in("a@example.org", given)).access_token
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "why"),
+    [
+        (["add", "boss@example.org", "--name", "B"], "", "A user with this email address exists already."),
+        (["add", "boss", "--name", "B"], "", "email: "),
+        (["add", "b@example.org", "--name", "\u200b"], "", "full_name: "),
+        (["add", "b@example.org", "--name", "B", "--password-stdin"], "short\n", "password: "),
+        (["add", "b@example.org", "--name", "B", "--password-stdin"], "", "password: "),
+        (["deactivate", "b@example.org"], "", "There is no user b@example.org."),
+        (["reset-password", "b@example.org"], "", "There is no user b@example.org."),
+        (["end-sessions", "b@example.org"], "", "There is no user b@example.org."),
+        (["deactivate", "boss@example.org"], "", "This is the last active admin."),
+    ],
+)
+def test_what_cannot_be_done_to_users_says_why(machine: Machine, arguments: list[str], given: str, why: str) -> None:
+    """One line names the field or the person, and nobody is changed."""
+    before = machine.run("users", "list").stdout
+
+    assert refusal(machine.run("users", *arguments, given=given)).startswith(why)
+    assert machine.run("users", "list").stdout == before
+
+
+def test_a_reset_password_ends_all_sessions(machine: Machine) -> None:
+    """The old password and every session stop counting; the new one is printed."""
+    machine.run("users", "add", "a@example.org", "--name", "A", "--password-stdin", given=PASSWORD)
+    grant = machine.do(lambda app: app.accounts.sign_in("a@example.org", PASSWORD))
+    password = machine.run("users", "reset-password", "A@EXAMPLE.org").stdout.split()[-1]
+
+    assert machine.run("users", "end-sessions", "a@example.org").stdout == "Ended 0 sessions of a@example.org.\n"
+    assert machine.do(lambda app: app.accounts.sign_in("a@example.org", password)).access_token != grant.access_token
+
+
+def test_sessions_can_be_ended(machine: Machine) -> None:
+    """Signing somebody out leaves the password as it is."""
+    machine.run("users", "add", "a@example.org", "--name", "A", "--password-stdin", given=PASSWORD)
+    machine.do(lambda app: app.accounts.sign_in("a@example.org", PASSWORD))
+
+    assert machine.run("users", "end-sessions", "a@example.org").stdout == "Ended 1 session of a@example.org.\n"
+    assert machine.do(lambda app: app.accounts.sign_in("a@example.org", PASSWORD)).access_token
+
+
+def test_a_deactivated_user_stays_on_the_list(machine: Machine) -> None:
+    """Nobody is deleted, because the record names them."""
+    machine.run("users", "add", "a@example.org", "--name", "A")
+
+    assert machine.run("users", "deactivate", "a@example.org").stdout == "Deactivated a@example.org.\n"
+    assert "a@example.org\tA\tattorney\tno\t" in machine.run("users", "list").stdout
+
+
+def test_failed_mail_is_listed_and_sent_again(machine: Machine) -> None:
+    """What failed is shown with its reason, harmlessly, and is pending once it was asked for."""
+    machine.submit()
+    failed = machine.fail(Purpose.CONFIRMATION)
+    listed = machine.run("deliveries", "list", "--status", "failed").stdout
+    again = machine.run("deliveries", "retry", failed)
+
+    assert listed.count("\n") == 2
+    assert f"{failed}\tfailed\tconfirmation\tada@example.org\t1\t\t550\\x1b[2J no\\tsuch\n" in listed
+    assert again.exit_code == 0
+    assert f"{failed}\tpending" in machine.run("deliveries", "list").stdout
+    assert refusal(machine.run("deliveries", "retry", failed)).startswith("Only a delivery that failed or is held")
+
+
+@pytest.mark.parametrize("name", ["id", "reference"])
+def test_a_lead_is_erased_by_id_or_reference(machine: Machine, name: str) -> None:
+    """Row and file are gone; others stay."""
+    kept, lead = machine.submit(), machine.submit()
+
+    assert (
+        machine.run("leads", "erase", str(getattr(lead, name)).lower(), "--yes").stdout == f"Erased {lead.reference}.\n"
+    )
+    assert [path.name for path in machine.settings.uploads_dir.iterdir()] == [kept.resume_path]
+    assert refusal(machine.run("leads", "erase", str(getattr(lead, name)), "--yes")).startswith("There is no lead ")
+
+
+@pytest.mark.parametrize("unknown", ["LD-00000000", "00000000-0000-4000-8000-000000000000", "ada", "%", ""])
+def test_only_the_lead_that_is_named_is_erased(machine: Machine, unknown: str) -> None:
+    """Neither a part of a reference nor a name nor a pattern is enough."""
+    lead = machine.submit()
+
+    for text in (unknown, lead.reference[:6]):
+        assert refusal(machine.run("leads", "erase", text, "--yes")) == f"There is no lead {text}."
+
+
+def test_erasing_asks_first(machine: Machine) -> None:
+    """Without a yes nothing happens."""
+    lead = machine.submit()
+    asked = machine.run("leads", "erase", lead.reference, given="n\n")
+
+    assert f"Erase {lead.reference}" in asked.output
+    assert asked.exit_code == 1
+    assert (machine.settings.uploads_dir / lead.resume_path).exists()
+    assert machine.run("leads", "erase", lead.reference, given="y\n").exit_code == 0
+
+
+def test_doctor_finds_nothing_wrong_on_a_sound_machine(machine: Machine) -> None:
+    """Each part is looked at, and all is well."""
+    machine.submit()
+    report = machine.run("doctor", "--hashes")
+
+    assert report.exit_code == 0
+    assert "wrong" not in report.stdout
+    assert "files\tok\t1 leads, each with the bytes that were uploaded\n" in report.stdout
+
+
+def lose(machine: Machine, lead: LeadView) -> None:
+    """Delete a lead's file."""
+    (machine.settings.uploads_dir / lead.resume_path).unlink()
+
+
+def cut(machine: Machine, lead: LeadView) -> None:
+    """Cut a lead's file short."""
+    os.truncate(machine.settings.uploads_dir / lead.resume_path, 10)
+
+
+def swap(machine: Machine, lead: LeadView) -> None:
+    """Change a lead's file and not its size."""
+    (machine.settings.uploads_dir / lead.resume_path).write_bytes(bytes(lead.resume_size))
+
+
+def expose(machine: Machine, _: LeadView) -> None:
+    """Let everybody read the database."""
+    machine.settings.database_path.chmod(0o644)
+
+
+def neglect(machine: Machine, _: LeadView) -> None:
+    """Leave mail unsent for an hour."""
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    machine.sql(f"UPDATE deliveries SET due_at = {int(hour_ago.timestamp() * 1_000_000)}")
+
+
+def give_up(machine: Machine, _: LeadView) -> None:
+    """Fail to tell the attorneys."""
+    machine.fail(Purpose.NOTIFICATION)
+
+
+def tear(machine: Machine, _: LeadView) -> None:
+    """Break a reference inside the database."""
+    machine.sql("UPDATE leads SET firm_id = x'00'")
+
+
+@pytest.mark.parametrize(
+    ("harm", "finding"),
+    [
+        (lose, "files\twrong\t{lead.reference}: {lead.resume_path} cannot be read (No such file or directory)"),
+        (cut, "files\twrong\t{lead.reference}: {lead.resume_path} has 10 bytes instead of {lead.resume_size:,}"),
+        (swap, "files\twrong\t{lead.reference}: {lead.resume_path} has changed"),
+        (expose, "data folder\twrong\tOther users can open"),
+        (neglect, "outbox\twrong\tMail is due since"),
+        (give_up, "outbox\twrong\t1 notifications of attorneys failed"),
+        (tear, "database\twrong\tleads refers to firms that are not there"),
+    ],
+)
+def test_doctor_finds_what_is_wrong(machine: Machine, harm: Callable[[Machine, LeadView], None], finding: str) -> None:
+    """Each kind of harm is one finding, and the exit code says that there is one."""
+    lead = machine.submit()
+    harm(machine, lead)
+    report = machine.run("doctor", "--hashes")
+
+    assert report.exit_code == 1
+    assert finding.format(lead=lead) in report.stdout
+    assert report.stdout.count("\twrong\t") == 1
+
+
+def test_doctor_reads_no_file_unless_asked_to(machine: Machine) -> None:
+    """Without --hashes only sizes are compared, so that a large folder takes seconds."""
+    swap(machine, machine.submit())
+
+    assert machine.run("doctor").exit_code == 0
+
+
+def test_doctor_goes_on_where_the_application_does_not_open(machine: Machine) -> None:
+    """A secret that everybody can read keeps the application from opening, and the report still comes."""
+    (machine.data_dir / "secret.key").chmod(0o644)
+    report = machine.run("doctor")
+
+    assert report.exit_code == 1
+    assert "data folder\twrong\tOther users can open" in report.stdout
+    assert "application\twrong\t" in report.stdout
+
+
+def test_doctor_counts_files_without_a_lead(machine: Machine) -> None:
+    """What the sweep will remove is worth a note, and what may still be on its way is not."""
+    machine.submit()
+    fresh, old = machine.settings.uploads_dir / "fresh.part", machine.settings.uploads_dir / "old.pdf"
+    for path in (fresh, old):
+        path.touch(mode=0o600)
+    os.utime(old, (0, 0))
+    report = machine.run("doctor")
+
+    assert report.exit_code == 0
+    assert "files\tnote\t1 files belong to no lead" in report.stdout

@@ -1,0 +1,161 @@
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.service import PASSWORD, Service, form, logged, running
+
+from leadintake.application.app import App
+from leadintake.domain.errors import Unavailable
+
+TOKEN = "a-token-for-metrics"
+
+
+class Broken:
+    """A part of which nothing works."""
+
+    def __init__(self, failure: Callable[[], Any]) -> None:
+        self._failure = failure
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def fail(*_: object) -> object:
+            return await self._failure()
+
+        return fail
+
+
+async def unavailable() -> None:
+    """Fail as a database does that cannot be used."""
+    raise Unavailable
+
+
+async def surprise() -> None:
+    """Fail as nothing should."""
+    raise RuntimeError("postgresql://user:secret@db")
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live"])
+def test_alive(anyone: httpx.Client, path: str) -> None:
+    """Whatever the Host, a process that answers is alive."""
+    answer = anyone.get(path, headers={"Host": "10.0.0.7:1234"})
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_ready(anyone: httpx.Client) -> None:
+    """Ready names what it looked at."""
+    answer = anyone.get("/health/ready")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "checks": {"database": "ok", "files": "ok"}})
+
+
+def test_database_that_fails(tmp_path: Path) -> None:
+    """Ready and every call that needs it say so, and when to come back; alive stays alive, and metrics are still there."""
+
+    def broken(app: App) -> App:
+        database = Broken(unavailable)
+        return replace(
+            app,
+            database=database,
+            intake=replace(app.intake, database=database),
+            accounts=replace(app.accounts, database=database),
+            dispatch=replace(app.dispatch, database=database),
+        )
+
+    with running(tmp_path / "data", broken) as service:
+        client = service.client()
+        ready = client.get("/health/ready")
+        submitted = client.post("/public/leads", **form())
+        token = client.post("/auth/token", data={"username": "a@example.org", "password": PASSWORD})
+
+        assert client.get("/health").status_code == 200
+        assert client.get("/metrics").status_code == 200
+        assert ready.json()["detail"] == "Not ready: database."
+        assert token.json()["error"] == "temporarily_unavailable"
+        assert [answer.status_code for answer in (ready, submitted, token)] == [503, 503, 503]
+        assert all(int(answer.headers["retry-after"]) for answer in (ready, submitted, token))
+
+
+def test_files_that_hang(tmp_path: Path) -> None:
+    """A part that does not answer in two seconds is not ready."""
+
+    def broken(app: App) -> App:
+        return replace(app, files=Broken(lambda: asyncio.sleep(60)))
+
+    with running(tmp_path / "data", broken) as service:
+        assert service.client().get("/health/ready").json()["detail"] == "Not ready: files."
+
+
+def test_surprises_are_logged_not_shown(tmp_path: Path) -> None:
+    """An error that nobody expected is a plain 500; its trace is in the log, under the id of the request."""
+
+    def broken(app: App) -> App:
+        database = Broken(surprise)
+        return replace(app, database=database, accounts=replace(app.accounts, database=database, tokens=Broken(surprise)))
+
+    with running(tmp_path / "data", broken) as service:
+        client = service.client("x")
+        for path in ("/leads", "/health/ready"):
+            answer = client.get(path)
+            lines = logged(answer.headers["x-request-id"])
+
+            assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "secret" not in answer.text
+            assert [line["event"] for line in lines] == ["server_error", "request"]
+            assert "RuntimeError" in lines[0]["exception"]
+
+
+class TestMetrics:
+    """GET /metrics."""
+
+    def test_by_template(self, anyone: httpx.Client) -> None:
+        """Requests are counted by the route they match, so that nobody can make up series."""
+        anyone.get("/leads/8e3ac7ab")
+        anyone.get("/nothing/8e3ac7ab")
+        anyone.request("BREW", "/leads")
+        answer = anyone.get("/metrics")
+
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert 'leadintake_requests_total{method="GET",route="/leads/{lead_id}",status="401"}' in answer.text
+        assert 'leadintake_requests_total{method="GET",route="unmatched",status="404"}' in answer.text
+        assert 'leadintake_requests_total{method="other",route="unmatched",status="405"}' in answer.text
+        assert 'leadintake_request_duration_seconds_bucket{le="0.5",route="/leads/{lead_id}"}' in answer.text
+        assert 'leadintake_outbox_deliveries{status="held"}' in answer.text
+        assert "8e3ac7ab" not in answer.text
+        assert "BREW" not in answer.text
+
+    @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+    def test_not_for_who_comes_through_a_proxy(self, anyone: httpx.Client, header: str) -> None:
+        """A proxy on this machine is not the machine itself asking."""
+        assert anyone.get("/metrics", headers={header: "203.0.113.7"}).status_code == 403
+
+    def test_token(self, tmp_path: Path) -> None:
+        """With the token, from anywhere."""
+        with running(tmp_path / "data", METRICS_TOKEN=TOKEN) as service:
+            far = {"X-Forwarded-For": "203.0.113.7"}
+            client = service.client()
+
+            assert client.get("/metrics", headers={**far, "Authorization": f"Bearer {TOKEN}"}).status_code == 200
+            assert client.get("/metrics", headers={**far, "Authorization": f"Bearer {TOKEN}x"}).status_code == 403
+
+
+class TestProxies:
+    """X-Forwarded-For counts from trusted proxies only."""
+
+    def client_in_log(self, service: Service, forwarded: str) -> object:
+        """Whom the service takes for the client."""
+        answer = service.client().get("/health", headers={"X-Forwarded-For": forwarded, "X-Forwarded-Proto": "https"})
+        return logged(answer.headers["x-request-id"])[0]["client"]
+
+    def test_untrusted(self, service: Service) -> None:
+        """By default nobody is believed."""
+        assert self.client_in_log(service, "203.0.113.7") == "127.0.0.1"
+
+    def test_trusted(self, tmp_path: Path) -> None:
+        """The right-most address that is no proxy of ours; what stands left of it, anybody can have written."""
+        with running(tmp_path / "data", TRUSTED_PROXIES="127.0.0.1,10.0.0.0/8") as service:
+            assert self.client_in_log(service, "1.1.1.1, 203.0.113.7, 10.0.0.9") == "203.0.113.7"

@@ -1,0 +1,346 @@
+"""What LocalFiles promises beside the contract of test_file_stores: about the disk and its faults."""
+
+import asyncio
+import hashlib
+import os
+import resource
+import shutil
+import stat
+import threading
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from leadintake.adapters.files.local import CHUNK, LocalFiles
+from leadintake.domain.errors import FileUnavailable, Unavailable
+from leadintake.domain.lead import Resume
+from leadintake.domain.resume import Finding, Kind
+
+CONTENT = bytes(range(256)) * 4096
+RESUME = Resume("a.pdf", "cv.pdf", Kind.PDF, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of the files."""
+    return tmp_path / "uploads"
+
+
+@pytest.fixture
+async def files(folder: Path) -> AsyncIterator[LocalFiles]:
+    """An empty store; at the end of each test all its files must be closed, and none half written."""
+    store = LocalFiles(folder, len(CONTENT), lambda _: Finding(Kind.PDF))
+    before = open_files()
+    yield store
+    store.close()
+    assert open_files() == before
+    assert [name for name in names(folder) if name.endswith(".part")] == []
+
+
+def open_files() -> list[int]:
+    """The descriptors of regular files that this process has open."""
+    found = []
+    for descriptor in range(256):
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                found.append(descriptor)
+        except OSError:
+            continue
+    return found
+
+
+def names(folder: Path) -> list[str]:
+    """What a folder holds, nothing where there is none."""
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def mode(path: Path) -> int:
+    """The permissions of a file or folder."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def vanish(folder: Path) -> None:
+    """Take the folder away, as when a disk is unmounted."""
+    shutil.rmtree(folder)
+
+
+def replace(folder: Path) -> None:
+    """Put something in the place of the folder in which nothing can be made, not even by root."""
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+
+
+def age(path: Path, at: datetime) -> None:
+    """Have a file that was last written then."""
+    path.touch()
+    os.utime(path, (at.timestamp(), at.timestamp()))
+
+
+@contextmanager
+def limited(kind: int, limit: int) -> Iterator[None]:
+    """Let the kernel refuse what a full disk, or a process with too many open files, is refused."""
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, (soft, hard))
+
+
+async def store(files: LocalFiles, path: str = RESUME.path) -> None:
+    """Upload and keep CONTENT."""
+    async with files.receive() as upload:
+        await upload.write(CONTENT)
+        await upload.finish()
+        await upload.keep(path)
+
+
+async def test_only_this_user_may_read_the_files(files: LocalFiles, folder: Path) -> None:
+    """The folder has mode 0700 and every file 0600, kept or under way."""
+    async with files.receive() as upload:
+        await upload.write(CONTENT)
+        await upload.finish()
+        (part,) = names(folder)
+        modes = [mode(folder), mode(folder / part)]
+        await upload.keep("a.pdf")
+
+    assert part.endswith(".part")
+    assert [*modes, mode(folder / "a.pdf")] == [0o700, 0o600, 0o600]
+    assert names(folder) == ["a.pdf"]
+
+
+async def test_no_file_is_made_before_a_buffer_is_full(files: LocalFiles, folder: Path) -> None:
+    """An empty upload never makes one, so that a flood of them leaves the disk alone."""
+    async with files.receive() as empty, files.receive() as small:
+        await small.write(CONTENT[:CHUNK])
+        await empty.finish()
+
+        assert names(folder) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", ".", "..", "../a.pdf", "/etc/passwd", "a/b.pdf", "a\\b.pdf", "a\0.pdf", "a\n", ".a", "é", "\udcff", "a" * 999],
+    ids=ascii,
+)
+async def test_only_a_bare_name_is_a_path(files: LocalFiles, folder: Path, path: str) -> None:
+    """Whatever a damaged record says, nothing beside the folder is read, written or removed."""
+    for attempt in (files.open(Resume(path, "", Kind.PDF, 0, "")), files.remove(path), store(files, path)):
+        with pytest.raises(Unavailable):
+            await attempt
+
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("break_it", [vanish, replace])
+@pytest.mark.parametrize("stage", ["write", "finish", "keep"])
+async def test_a_lost_folder_is_unavailable(
+    files: LocalFiles, folder: Path, break_it: Callable[[Path], None], stage: str
+) -> None:
+    """Whenever it goes: nothing is stored, and the folder is not made again where a disk should be."""
+
+    async def lose(at: str) -> None:
+        async with files.receive() as upload:
+            for step, work in (
+                ("write", lambda: upload.write(CONTENT)),
+                ("finish", upload.finish),
+                ("keep", lambda: upload.keep("a.pdf")),
+            ):
+                if step == at:
+                    break_it(folder)
+                await work()
+
+    with pytest.raises(Unavailable):
+        await lose(stage)
+
+    assert names(folder) == []
+    with pytest.raises(Unavailable):
+        await files.ping()
+    with pytest.raises(Unavailable):
+        await files.untouched_since(datetime.now(UTC))
+    with pytest.raises(FileUnavailable):
+        await files.open(RESUME)
+
+
+@pytest.mark.parametrize("room", [0, CHUNK, CHUNK + 1, len(CONTENT) - 1])
+async def test_a_full_disk_is_unavailable(files: LocalFiles, folder: Path, room: int) -> None:
+    """Wherever in the file the room ends, nothing is left, and all is well once there is room."""
+    with limited(resource.RLIMIT_FSIZE, room), pytest.raises(Unavailable):
+        await store(files)
+
+    assert names(folder) == []
+    await store(files)
+    assert names(folder) == ["a.pdf"]
+
+
+async def test_too_many_open_files_are_unavailable(files: LocalFiles, folder: Path) -> None:
+    """No new descriptor is to be had for the file, nor for reading it."""
+    await store(files)
+    with limited(resource.RLIMIT_NOFILE, 0):
+        with pytest.raises(Unavailable):
+            await store(files, "b.pdf")
+        with pytest.raises(FileUnavailable):
+            await files.open(RESUME)
+        with pytest.raises(Unavailable):
+            await files.ping()
+
+    assert names(folder) == ["a.pdf"]
+
+
+async def test_a_file_whose_name_is_not_durable_is_removed(files: LocalFiles, folder: Path) -> None:
+    """The file is renamed already when its folder cannot be synced, and must not stay under its final name."""
+    async with files.receive() as upload:
+        await upload.write(CONTENT)
+        await upload.finish()
+        with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(Unavailable):
+            await upload.keep("a.pdf")
+
+    assert names(folder) == []
+
+
+async def test_a_store_without_room_for_one_more_file_is_not_ready(tmp_path: Path) -> None:
+    """It says so before the disk is full to the last byte, and when nothing can be written."""
+    roomy, vast = (LocalFiles(tmp_path, limit, lambda _: Finding(None)) for limit in (1, 2**60))
+    await roomy.ping()
+    with pytest.raises(Unavailable):
+        await vast.ping()
+    with limited(resource.RLIMIT_FSIZE, 0), pytest.raises(Unavailable):
+        await roomy.ping()
+    roomy.close()
+    vast.close()
+
+    assert names(tmp_path) == []
+
+
+async def test_a_cancelled_upload_waits_for_its_thread(files: LocalFiles, folder: Path) -> None:
+    """The file is closed and removed by the thread that is busy with it, and not under its hands."""
+    entered, leave = threading.Event(), threading.Event()
+    seen: list[bytes] = []
+
+    def look(file: BinaryIO) -> Finding:
+        entered.set()
+        leave.wait(10)
+        seen.append(file.read())
+        return Finding(Kind.PDF)
+
+    files.inspect = look
+    upload = asyncio.create_task(store(files))
+    await asyncio.to_thread(entered.wait, 10)
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    during = names(folder)
+    leave.set()
+    files.close()
+
+    assert len(during) == 1
+    assert seen == [CONTENT]
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_an_upload_cancelled_at_any_turn_leaves_nothing(files: LocalFiles, folder: Path, turns: int) -> None:
+    """Nobody was told that the file was kept, so it is not, even where the rename came first."""
+    upload = asyncio.create_task(store(files))
+    for _ in range(turns):
+        await asyncio.sleep(0.0005)
+    was_kept = upload.done()
+    upload.cancel()
+    await asyncio.wait([upload])
+    files.close()
+
+    assert names(folder) == (["a.pdf"] if was_kept else [])
+
+
+async def test_what_is_read_is_what_was_checked(files: LocalFiles, folder: Path) -> None:
+    """A file that is erased, or replaced by another one, while it goes out, still goes out whole."""
+    await store(files)
+    first, second = [await files.open(RESUME) for _ in range(2)]
+    begun = await anext(first)
+    (folder / "other").write_bytes(bytes(len(CONTENT)))
+    (folder / "other").replace(folder / "a.pdf")
+    await files.remove("a.pdf")
+
+    assert begun + b"".join([chunk async for chunk in first]) == CONTENT
+    assert b"".join([chunk async for chunk in second]) == CONTENT
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+async def test_a_download_that_is_given_up_is_closed(files: LocalFiles, chunks: int) -> None:
+    """As soon as event loop and threads come round, and also when nobody ever asked for the first byte."""
+    await store(files)
+    before = open_files()
+    download = await files.open(RESUME)
+    for _ in range(chunks):
+        await anext(download)
+    during = open_files()
+    del download
+    for _ in range(5):
+        await asyncio.sleep(0)
+    files.close()
+
+    assert len(during) == len(before) + 1
+    assert open_files() == before
+
+
+async def test_a_download_that_is_cancelled_is_closed(files: LocalFiles) -> None:
+    """Whether a thread is checking the file or reading it."""
+    await store(files)
+
+    before = open_files()
+
+    async def read() -> None:
+        async for _ in await files.open(RESUME):
+            pass
+
+    for turns in range(8):
+        download = asyncio.create_task(read())
+        for _ in range(turns):
+            await asyncio.sleep(0.0002)
+        download.cancel()
+        await asyncio.wait([download])
+        del download
+    files.close()
+
+    assert open_files() == before
+
+
+async def test_old_files_are_found_whatever_lies_beside_them(files: LocalFiles, folder: Path) -> None:
+    """Broken-off uploads too; but no folder, link, hidden file or name that was never a path here."""
+    now = datetime.now(UTC)
+    old, young = now - timedelta(minutes=61), now - timedelta(minutes=59)
+    for name in ("old.pdf", "0f.part", ".hidden", "o d.pdf", "old\udcff.pdf", "x_y"):
+        age(folder / name, old)
+    for name in ("young.pdf", "1f.part"):
+        age(folder / name, young)
+    (folder / "folder").mkdir()
+    (folder / "link").symlink_to(folder / "old.pdf")
+
+    assert sorted(await files.untouched_since(now - timedelta(hours=1))) == ["0f.part", "old.pdf"]
+    for name in ("1f.part", "0f.part"):
+        await files.remove(name)
+
+
+async def test_uploads_take_one_buffer_each(files: LocalFiles) -> None:
+    """However large the files are and however many come at once."""
+    uploads = 32
+
+    async def upload(number: int) -> None:
+        async with files.receive() as upload:
+            for at in range(0, len(CONTENT), 2**16):
+                await upload.write(CONTENT[at : at + 2**16])
+                await asyncio.sleep(0)
+            await upload.finish()
+            await upload.keep(f"{number}.pdf")
+
+    tracemalloc.start()
+    await asyncio.gather(*(upload(number) for number in range(uploads)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < uploads * 1.25 * CHUNK + 2**20

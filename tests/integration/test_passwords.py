@@ -1,0 +1,98 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from time import process_time
+
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+
+from leadintake.adapters.security import Argon2Passwords
+
+PASSWORD = "correct horse battery staple"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture
+async def passwords() -> AsyncIterator[Argon2Passwords]:
+    """The hasher as it runs in the service."""
+    passwords = Argon2Passwords()
+    yield passwords
+    passwords.close()
+
+
+async def test_a_hash_fits_its_password_only(passwords: Argon2Passwords) -> None:
+    """Exact to the character, salted anew each time, and at least what OWASP asks for."""
+    first, second = await asyncio.gather(passwords.hash(PASSWORD), passwords.hash(PASSWORD))
+    parameters = extract_parameters(first)
+
+    assert first != second
+    assert first.startswith("$argon2id$")
+    assert parameters.memory_cost >= 19 * 1024
+    assert parameters.time_cost >= 2
+    assert not passwords.is_outdated(first)
+    assert await passwords.verify(first, PASSWORD)
+    assert not await passwords.verify(second, PASSWORD.upper())
+
+
+async def test_a_weaker_hash_still_fits_and_is_outdated(passwords: Argon2Passwords) -> None:
+    """A password that was hashed with other parameters can be hashed anew when its user signs in."""
+    weak = CHEAP.hash("pässwörd 密码")
+
+    assert passwords.is_outdated(weak)
+    assert await passwords.verify(weak, "pässwörd 密码")
+    assert not await passwords.verify(weak, "passwo\u0308rd 密码")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "",
+        "x",
+        "$argon2id$",
+        "$argon2id$v=19$m=8,t=1,p=1$AA$AA",
+        "$2b$12$abcdefghijklmnopqrstuv",
+        "é",
+        "\0",
+        CHEAP.hash("x")[:-9],
+    ],
+    ids=range(8),
+)
+async def test_what_is_no_hash_fits_nothing(passwords: Argon2Passwords, stored: str) -> None:
+    """A damaged record refuses its user and is no error."""
+    assert not await passwords.verify(stored, "x")
+
+
+@pytest.mark.parametrize("password", ["", "\0", "\ud800", "x" * 2**20], ids=range(4))
+async def test_any_password_may_be_tried(passwords: Argon2Passwords, password: str) -> None:
+    """Text that cannot be a password fits nobody and is no error."""
+    assert not await passwords.verify(None, password)
+    assert not await passwords.verify(CHEAP.hash(PASSWORD), password)
+
+
+async def test_nobody_takes_as_long_as_somebody(passwords: Argon2Passwords) -> None:
+    """The processor works as long for a user who does not exist as for a wrong password."""
+    stored = await passwords.hash(PASSWORD)
+
+    async def cost(password_hash: str | None) -> float:
+        start = process_time()
+        assert not await passwords.verify(password_hash, "wrong")
+        return process_time() - start
+
+    somebody = min([await cost(stored) for _ in range(3)])
+    nobody = min([await cost(None) for _ in range(3)])
+
+    assert nobody == pytest.approx(somebody, rel=0.5)
+
+
+async def test_hashing_keeps_out_of_the_way(passwords: Argon2Passwords) -> None:
+    """However many sign in at once, two threads do the work, and the event loop goes on with its own."""
+    hashing = asyncio.gather(*(passwords.verify(None, "wrong") for _ in range(4)))
+    turns, threads = 0, 0
+    while not hashing.done():
+        await asyncio.sleep(0)
+        turns += 1
+        threads = max(threads, sum(thread.name.startswith("passwords") for thread in threading.enumerate()))
+
+    assert await hashing == [False] * 4
+    assert threads == 2
+    assert turns > 100

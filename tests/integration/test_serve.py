@@ -1,0 +1,233 @@
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.machine import Machine, refusal
+from tests.service import form
+
+READY_WITHIN = 20.0
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A process that serves."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
+        """Tell it to stop; returns its exit code, and what it wrote to standard output and standard error."""
+        self.process.send_signal(by)
+        output, log = self.process.communicate(timeout=30)
+        return self.process.returncode, output, log
+
+
+@pytest.fixture(scope="module")
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def start(folder: Path, port: int, **environ: str) -> subprocess.Popen[str]:
+    """Start serving the data folder in a folder."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LEADINTAKE_")}
+    env = {**clean, "LEADINTAKE_PORT": str(port), "LEADINTAKE_DATA_DIR": str(folder / "data"), **environ}
+    command = [sys.executable, "-m", "leadintake", "serve"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+@contextmanager
+def serving(folder: Path, port: int, **environ: str) -> Iterator[Serving]:
+    """Serve until the context ends, ready when it begins."""
+    process = start(folder, port, **environ)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                httpx.get(f"{url}/health/ready", timeout=READY_WITHIN).raise_for_status()
+                break
+            except httpx.TransportError:
+                time.sleep(0.01)
+        else:
+            process.kill()
+            pytest.fail("\n".join(process.communicate()))
+        yield Serving(process, url)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def refused(folder: Path, port: int, **environ: str) -> str:
+    """The one line that a start fails with."""
+    process = start(folder, port, **environ)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert error.startswith("Error: ")
+    assert error.count("\n") == 1
+    return error.removeprefix("Error: ").removesuffix("\n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of serving in an empty folder: a submission, a failed sign-in, and a stop."""
+
+    folder: Path
+    url: str
+    lead_id: str
+    code: int
+    output: str
+    log: str
+    stopped_within: float
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Run:
+    """The first run on a machine, stopped by SIGTERM as service managers do."""
+    folder = tmp_path_factory.mktemp("first")
+    with serving(folder, free_port) as service, httpx.Client(base_url=service.url) as client:
+        sent = client.post("/public/leads", **form(first_name="Zyxwv", email="zyxwv@example.org"))
+        client.post("/auth/token", data={"username": "zyxwv@example.org", "password": "zyxwv"})
+        deadline = time.monotonic() + 10
+        while len(list(folder.glob("data/mail/*.eml"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        begin = time.monotonic()
+        code, output, log = service.stop()
+    return Run(folder, service.url, sent.json()["id"], code, output, log, time.monotonic() - begin)
+
+
+def test_the_first_start_makes_everything_and_the_next_one_finds_it(first: Run, free_port: int) -> None:
+    """An empty folder becomes a service whose admin signs in with the password that is printed once."""
+    password = re.search(r"admin@example\.com with the password (\S+) \(shown only this once\)", first.output)
+    assert password
+
+    with serving(first.folder, free_port) as service:
+        credentials = {"username": "admin@example.com", "password": password[1]}
+        token = httpx.post(f"{service.url}/auth/token", data=credentials).json()["access_token"]
+        lead = httpx.get(f"{service.url}/leads/{first.lead_id}", headers={"Authorization": f"Bearer {token}"})
+        code, output, _ = service.stop(signal.SIGINT)
+
+    assert code == 0
+    assert lead.json()["first_name"] == "Zyxwv"
+    assert "leadintake users reset-password admin@example.com" in output
+    assert password[1] not in output
+
+
+def test_the_start_says_where_everything_is(first: Run) -> None:
+    """The form's endpoint, the docs and the mail folder are named as they can be used, and mail arrives there."""
+    mails = first.folder / "data" / "mail"
+
+    assert f"POST {first.url}/public/leads\n" in first.output
+    assert f"{first.url}/docs\n" in first.output
+    assert f"{mails}, a file for each\n" in first.output
+    assert len(list(mails.glob("*.eml"))) == 2
+
+
+def test_it_stops_at_once_where_nothing_is_under_way(first: Run) -> None:
+    """Exit code 0 within seconds, an idle connection notwithstanding, and no trace in the log."""
+    assert first.code == 0
+    assert first.stopped_within < 5
+    assert "Traceback" not in first.log
+
+
+def test_the_log_is_json_and_says_nothing_about_people(first: Run) -> None:
+    """Standard error is one JSON object a line, and never has what somebody typed."""
+    events = {json.loads(line)["event"] for line in first.log.splitlines()}
+
+    assert {"request", "delivery_sent"} <= events
+    assert "zyxwv" not in first.log.casefold()
+
+
+def test_one_process_serves_a_data_folder(tmp_path: Path, free_port: int) -> None:
+    """A second server is refused, on whatever port, and so is a migration that would have something to do."""
+    with serving(tmp_path, free_port) as service:
+        second = refused(tmp_path, free_port + 1)
+        machine = Machine(tmp_path / "data")
+        machine.sql("UPDATE alembic_version SET version_num = '0000'")
+        migration = refusal(machine.run("migrate"))
+
+        assert httpx.get(f"{service.url}/health/ready").status_code == 200
+
+    assert second == migration == f"Another leadintake serves {tmp_path / 'data'}. Stop it, or set LEADINTAKE_DATA_DIR."
+
+
+def test_a_database_elsewhere_is_served_once_too(tmp_path: Path, free_port: int) -> None:
+    """Two data folders that name one database are not safe from each other, so the database is locked as well."""
+    url = f"sqlite:///{tmp_path}/shared.db"
+    with serving(tmp_path, free_port, DATABASE_URL=url):
+        other = {"DATABASE_URL": url, "LEADINTAKE_DATA_DIR": str(tmp_path / "other")}
+
+        assert refused(tmp_path, free_port + 1, **other).startswith("Another leadintake serves")
+
+
+def test_the_command_line_works_beside_the_server(tmp_path: Path, free_port: int) -> None:
+    """A user added while the service runs signs in at once; one who is deactivated is out at once."""
+    with serving(tmp_path, free_port) as service:
+        machine = Machine(tmp_path / "data")
+        added = machine.run("users", "add", "a@example.org", "--name", "A").stdout
+        credentials = {"username": "a@example.org", "password": added.split()[-1]}
+        token = httpx.post(f"{service.url}/auth/token", data=credentials).json()["access_token"]
+        before = httpx.get(f"{service.url}/me", headers={"Authorization": f"Bearer {token}"})
+        machine.run("users", "deactivate", "a@example.org")
+        after = httpx.get(f"{service.url}/me", headers={"Authorization": f"Bearer {token}"})
+        doctor = machine.run("doctor")
+
+    assert (before.status_code, after.status_code) == (200, 401)
+    assert doctor.exit_code == 0
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    """Whoever finds the port taken is told so, and which setting changes it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused(tmp_path, port)
+
+    assert line == f"Something else listens on 127.0.0.1 port {port}. Stop it, or set LEADINTAKE_PORT."
+
+
+@pytest.mark.parametrize(
+    ("environ", "why"),
+    [
+        ({"LEADINTAKE_PROT": "1"}, "There is no setting LEADINTAKE_PROT."),
+        ({"LEADINTAKE_ADMIN_EMAIL": "admin@localhost"}, "LEADINTAKE_ADMIN_EMAIL is 'admin@localhost'"),
+        ({"LEADINTAKE_HOST": "192.0.2.1"}, "Nothing can listen on 192.0.2.1 port"),
+        ({"LEADINTAKE_DATA_DIR": "/proc/nowhere"}, "/proc/nowhere: "),
+    ],
+)
+def test_what_keeps_it_from_starting_is_one_line(
+    tmp_path: Path, free_port: int, environ: dict[str, str], why: str
+) -> None:
+    """Whatever is wrong at the start stops it with one line that says what."""
+    assert refused(tmp_path, free_port, **environ).startswith(why)
+
+
+def test_a_start_that_was_broken_off_is_gone_on_with(tmp_path: Path, free_port: int) -> None:
+    """A database without anybody in it, as a crash between two steps leaves it, gets its admin on the next start."""
+    Machine(tmp_path / "data").run("migrate")
+    with serving(tmp_path, free_port) as service:
+        _, output, _ = service.stop()
+
+    assert "admin@example.com with the password" in output
+
+
+def test_an_old_database_is_not_migrated_by_a_start(tmp_path: Path, free_port: int) -> None:
+    """A start touches nobody's data: migrating is a step that is taken on purpose, after a copy was made."""
+    machine = Machine(tmp_path / "data")
+    machine.run("migrate")
+    machine.sql("UPDATE alembic_version SET version_num = '0000'")
+
+    assert "leadintake migrate" in refused(tmp_path, free_port)
