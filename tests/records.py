@@ -44,13 +44,14 @@ def session(number: int = 1, **changes: Any) -> Session:
 
 def delivery(number: int = 1, **changes: Any) -> Delivery:
     """A confirmation owed for that lead with some facts changed."""
-    ids = {"id": UUID(int=number), "lead_id": UUID(int=number), "message_id": f"<{number}@firm.example>"}
     made = Delivery(
+        id=UUID(int=number),
+        lead_id=UUID(int=number),
         channel=Channel.EMAIL,
         purpose=Purpose.CONFIRMATION,
         recipient="ada@client.example",
         status=Status.PENDING,
+        message_id=f"<{number}@firm.example>",
         created_at=NOW,
-        **ids,
     )
     return replace(made, **changes)

@@ -7,6 +7,9 @@ from tests.service import PASSWORD, Service, logged
 
 from leadintake.domain.people import Role
 
+ID = "8f14e45f-ceea-467f-9575-1d7f1f1f1f1f"
+"""An id that nothing has."""
+
 
 @pytest.fixture
 def email(service: Service) -> str:
@@ -54,7 +57,7 @@ def test_the_grant_type_may_be_missing(anyone: httpx.Client, email: str) -> None
         ({"grant_type": "", "username": "a@example.org", "password": PASSWORD}, "unsupported_grant_type"),
         ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant"),
-        ({"grant_type": "refresh_token", "refresh_token": f"{uuid4()}.x"}, "invalid_grant"),
+        ({"grant_type": "refresh_token", "refresh_token": f"{ID}.x"}, "invalid_grant"),
         ({"username": "nobody@example.org", "password": PASSWORD}, "invalid_grant"),
         ({"username": "admin@example.org", "password": "x"}, "invalid_grant"),
         ({"username": "admin@example.org", "password": PASSWORD + " "}, "invalid_grant"),
@@ -146,19 +149,19 @@ PROTECTED = [
     ("GET", "/me"),
     ("POST", "/me/password"),
     ("GET", "/me/sessions"),
-    ("DELETE", f"/me/sessions/{uuid4()}"),
+    ("DELETE", f"/me/sessions/{ID}"),
     ("GET", "/leads"),
-    ("GET", f"/leads/{uuid4()}"),
+    ("GET", f"/leads/{ID}"),
     ("GET", "/leads/not-an-id"),
-    ("PATCH", f"/leads/{uuid4()}"),
-    ("DELETE", f"/leads/{uuid4()}"),
-    ("GET", f"/leads/{uuid4()}/resume"),
-    ("GET", f"/leads/{uuid4()}/events"),
-    ("GET", f"/leads/{uuid4()}/deliveries"),
-    ("POST", f"/deliveries/{uuid4()}/retry"),
+    ("PATCH", f"/leads/{ID}"),
+    ("DELETE", f"/leads/{ID}"),
+    ("GET", f"/leads/{ID}/resume"),
+    ("GET", f"/leads/{ID}/events"),
+    ("GET", f"/leads/{ID}/deliveries"),
+    ("POST", f"/deliveries/{ID}/retry"),
     ("GET", "/users"),
     ("POST", "/users"),
-    ("PATCH", f"/users/{uuid4()}"),
+    ("PATCH", f"/users/{ID}"),
 ]
 
 

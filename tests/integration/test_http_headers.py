@@ -77,7 +77,7 @@ def test_problems_lead_to_their_page(anyone: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("given", "is_kept"), [("abc-DEF_1.2", True), ("x" * 64, True), ("x" * 65, False), ("a b", False), ('"', False)]
 )
-def test_request_ids(anyone: httpx.Client, given: str, is_kept: bool) -> None:
+def test_request_ids(anyone: httpx.Client, given: str, *, is_kept: bool) -> None:
     """A plain id of the client is used; any other is not even repeated."""
     answer = anyone.get("/health", headers={"X-Request-ID": given})
 
@@ -159,7 +159,8 @@ class TestCors:
                     "Access-Control-Request-Headers": "Idempotency-Key",
                 }
                 answer = client.options("/public/leads", headers=asked)
-                return answer.headers.get("access-control-allow-origin")
+                found: str | None = answer.headers.get("access-control-allow-origin")
+                return found
 
             assert allowed("https://firm.example") == "https://firm.example"
             for origin in (

@@ -14,6 +14,7 @@ from tests.documents import pdf
 from tests.service import Service, form, running
 
 from leadintake.application.app import App
+from leadintake.application.ports import Letter
 from leadintake.domain.errors import DeliveryFailed
 from leadintake.domain.people import Role
 
@@ -275,7 +276,7 @@ class TestIds:
     @pytest.mark.parametrize(
         "lead_id",
         [
-            str(uuid4()),
+            "8f14e45f-ceea-467f-9575-1d7f1f1f1f1f",
             NIL,
             "1",
             "x",
@@ -407,9 +408,9 @@ def test_erase(service: Service, attorney: httpx.Client, admin: httpx.Client, ma
 class Refusing:
     """A mailer through which nothing goes out."""
 
-    async def send(self, _: object) -> None:
+    async def send(self, letter: Letter) -> str:
         """Fail for good."""
-        raise DeliveryFailed("550 no such user", permanent=True)
+        raise DeliveryFailed(f"550 no such user as {letter.recipient}", permanent=True)
 
 
 def test_deliveries(tmp_path: Path) -> None:
@@ -435,7 +436,7 @@ def test_deliveries(tmp_path: Path) -> None:
             ("confirmation", "ada@example.org", "failed"),
             ("notification", "grace@example.org", "failed"),
         ]
-        assert (first[0]["attempts"], first[0]["last_error"]) == (1, "550 no such user")
+        assert (first[0]["attempts"], first[0]["last_error"]) == (1, "550 no such user as ada@example.org")
         assert second[0]["status"] == "held"
         again = client.post(f"/deliveries/{second[0]['id']}/retry")
         assert (again.status_code, again.json()["status"]) == (200, "pending")

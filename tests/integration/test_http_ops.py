@@ -53,10 +53,10 @@ def test_ready(anyone: httpx.Client) -> None:
 
 
 def test_database_that_fails(tmp_path: Path) -> None:
-    """Ready and every call that needs it say so, and when to come back; alive stays alive, and metrics are still there."""
+    """Ready and every call that needs it say so, and when to come back; alive and metrics are still there."""
 
     def broken(app: App) -> App:
-        database = Broken(unavailable)
+        database: Any = Broken(unavailable)
         return replace(
             app,
             database=database,
@@ -83,7 +83,8 @@ def test_files_that_hang(tmp_path: Path) -> None:
     """A part that does not answer in two seconds is not ready."""
 
     def broken(app: App) -> App:
-        return replace(app, files=Broken(lambda: asyncio.sleep(60)))
+        files: Any = Broken(lambda: asyncio.sleep(60))
+        return replace(app, files=files)
 
     with running(tmp_path / "data", broken) as service:
         assert service.client().get("/health/ready").json()["detail"] == "Not ready: files."
@@ -93,8 +94,8 @@ def test_surprises_are_logged_not_shown(tmp_path: Path) -> None:
     """An error that nobody expected is a plain 500; its trace is in the log, under the id of the request."""
 
     def broken(app: App) -> App:
-        database = Broken(surprise)
-        return replace(app, database=database, accounts=replace(app.accounts, database=database, tokens=Broken(surprise)))
+        broken: Any = Broken(surprise)
+        return replace(app, database=broken, accounts=broken)
 
     with running(tmp_path / "data", broken) as service:
         client = service.client("x")
@@ -116,7 +117,7 @@ class TestMetrics:
         """Requests are counted by the route they match, so that nobody can make up series."""
         anyone.get("/leads/8e3ac7ab")
         anyone.get("/nothing/8e3ac7ab")
-        anyone.request("BREW", "/leads")
+        anyone.request("PROPFIND", "/leads")
         answer = anyone.get("/metrics")
 
         assert answer.headers["content-type"].startswith("text/plain")
@@ -126,7 +127,7 @@ class TestMetrics:
         assert 'leadintake_request_duration_seconds_bucket{le="0.5",route="/leads/{lead_id}"}' in answer.text
         assert 'leadintake_outbox_deliveries{status="held"}' in answer.text
         assert "8e3ac7ab" not in answer.text
-        assert "BREW" not in answer.text
+        assert "PROPFIND" not in answer.text
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
     def test_not_for_who_comes_through_a_proxy(self, anyone: httpx.Client, header: str) -> None:

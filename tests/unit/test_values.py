@@ -1,3 +1,5 @@
+# ruff: noqa: RUF001 - names of every script are what is tested
+
 import unicodedata
 from uuid import RFC_4122
 

@@ -44,7 +44,9 @@ async def listed(database: Database, **query: Any) -> list[int]:
 async def test_a_lead_comes_back_as_it_was(database: Database) -> None:
     """All of a new lead is kept, to be changed and to be shown."""
     resume = Resume("a.docx", "Zoë 李.docx", Kind.DOCX, 10, "cd" * 32, frozenset({Flag.ENCRYPTED, Flag.TRAILING_DATA}))
-    stored = lead(first_name="Zoë", last_name="عبد الله 𠮷", email="zoë@bücher.example", notes="a\r\n\tb", resume=resume)
+    stored = lead(
+        first_name="Zoë", last_name="عبد الله 𠮷", email="zoë@bücher.example", notes="a\r\n\tb", resume=resume
+    )
     await store(database, stored)
 
     loaded, shown = await database.read(FIRST_FIRM, lambda tx: (tx.leads.get(stored.id), tx.leads.view(stored.id)))

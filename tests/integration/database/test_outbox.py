@@ -43,9 +43,7 @@ def owed(number: int, **changes: Any) -> Delivery:
     return delivery(number, **{"lead_id": lead().id, **changes})
 
 
-async def claim(
-    database: Database, token: UUID | None = None, now: datetime = NOW, limit: int = 100
-) -> list[Letter]:
+async def claim(database: Database, token: UUID | None = None, now: datetime = NOW, limit: int = 100) -> list[Letter]:
     """Claim what is due, with a token of its own unless one is given."""
     claimer = token or new_token()
     return await database.write(FIRST_FIRM, lambda tx: tx.outbox.claim(now, limit, claimer))

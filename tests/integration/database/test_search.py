@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.names import real_names
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, lead
 
-from leadintake.adapters.sql.leads import FEW
+from leadintake.adapters.sql.listing import FEW
 from leadintake.application.ports import Database, LeadQuery, Position, Transaction
 from leadintake.domain.lead import Lead, State
 from leadintake.domain.search import query_words, words
@@ -43,11 +43,12 @@ def matches(each: Lead, query: LeadQuery) -> bool:
 
 def oracle(leads: list[Lead], query: LeadQuery) -> list[UUID]:
     """What a query should return, found by looking at every lead."""
-    found = sorted((each.created_at, each.id) for each in leads if matches(each, query))
-    after = query.after and (query.after.created_at, query.after.id)
-    if query.oldest_first:
-        return [key[1] for key in found if after is None or key > after][: query.limit]
-    return [key[1] for key in reversed(found) if after is None or key < after][: query.limit]
+    keys = sorted((each.created_at, each.id) for each in leads if matches(each, query))
+    if query.after is not None:
+        after = (query.after.created_at, query.after.id)
+        keys = [key for key in keys if (key > after if query.oldest_first else key < after)]
+    ids = [lead_id for _, lead_id in (keys if query.oldest_first else reversed(keys))]
+    return ids[: query.limit]
 
 
 hours = st.integers(0, 3).map(lambda n: NOW + timedelta(hours=n))

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from uuid import uuid4
@@ -184,9 +185,11 @@ class LocalUpload:
         return self._file
 
     def _look(self) -> Finding:
+        """A file that fits the buffer is looked at there: each read from disk gives up the interpreter's lock."""
+        whole = None if self._file else BytesIO(self._buffer)
         file = self._write_out()
         file.seek(0)
-        return self._store.inspect(file)
+        return self._store.inspect(whole or file)
 
     def _make_durable(self, path: Path) -> None:
         file = self._write_out()

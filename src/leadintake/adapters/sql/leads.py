@@ -57,8 +57,11 @@ class SqlLeads:
         self._connection.execute(sa.update(leads).where(self._is(lead.id)), _columns(lead))
 
     def remove(self, lead: Lead) -> None:
-        """Delete the lead with its notes, search words, deliveries and submission key. Its events stay."""
-        for word in _words(lead):
+        """Delete the lead with its notes, search words, deliveries and submission key. Its events stay.
+
+        The words are those it was stored with: folded by a newer Python, others might come out and some stay behind.
+        """
+        for word in self._one(ONE, lead.id).words.split():
             self._connection.execute(sa.delete(lead_words).filter_by(**self._word(lead, word)))
         self._connection.execute(sa.delete(submissions).where(submissions.c.lead_id == lead.id))
         self._connection.execute(sa.delete(deliveries).where(deliveries.c.lead_id == lead.id))
