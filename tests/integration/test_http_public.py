@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from tests.documents import pdf
-from tests.service import Service, form, running
+from tests.service import LOG, Service, form, running
 
 
 def fields_of(answer: httpx.Response) -> list[str]:
@@ -293,13 +293,14 @@ class TestFraming:
     def test_client_that_leaves(self, service: Service, cut: int) -> None:
         """A body that breaks off leaves nothing behind, and is no error of ours."""
         body = self.body()
-        before = service.stored()
+        before, start = service.stored(), len(LOG.getvalue())
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             connection.sendall(self.HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body[:cut])
             time.sleep(0.05)
         time.sleep(0.05)
 
         assert service.stored() == before
+        assert b'"level": "error"' not in LOG.getvalue()[start:]
         assert service.client().get("/health").status_code == 200
 
     @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ steps = st.lists(st.one_of(st.sampled_from(State), texts), max_size=12)
 
 
 def test_arrival() -> None:
-    """A lead arrives pending, by the prospect's hand, and its event says what the file is and nothing that was typed."""
+    """A lead arrives pending, by the prospect's hand; its event says what the file is, and nothing that was typed."""
     event = lead().submitted()
 
     assert (lead().state, lead().version, lead().notes, lead().reached_out) == (State.PENDING, 1, "", None)

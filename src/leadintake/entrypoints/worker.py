@@ -15,8 +15,11 @@ from leadintake.application.dispatch import Dispatch
 from leadintake.application.ports import Letter
 from leadintake.domain.delivery import Status
 
-IN_FLIGHT = 8
+IN_FLIGHT = 32
 """Letters being sent at once."""
+
+GATHERING = 0.02
+"""Seconds between being woken and looking, so that one claim takes what many submissions of a rush hour owe."""
 
 LONGEST_SLEEP = 30.0
 """Seconds; how late at most a delivery goes out that another process asked for, such as the command line."""
@@ -127,6 +130,7 @@ class Outbox:
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+                await asyncio.sleep(GATHERING)
         except TimeoutError:
             pass
 

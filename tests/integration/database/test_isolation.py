@@ -20,7 +20,6 @@ from leadintake.application.ports import (
 )
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
-from leadintake.domain.delivery import Status
 from leadintake.domain.errors import NotFound
 from leadintake.domain.lead import State
 from leadintake.domain.people import Role

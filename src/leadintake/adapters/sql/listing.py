@@ -12,7 +12,7 @@ from leadintake.application.views import LeadView, ReachedOutBy
 from leadintake.domain.lead import State
 from leadintake.domain.resume import Flag, Kind
 
-FEW = 5_000
+FEW = 20_000
 """So many matches of a word are sorted and looked up; above, walking the leads in order and filtering is faster."""
 
 SHOWN = sa.select(leads, users.c.full_name.label("reached_out_name")).select_from(

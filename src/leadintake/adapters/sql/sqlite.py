@@ -61,13 +61,18 @@ class SqliteDatabase:
         self._writer.start()
         self._idle: SimpleQueue[sa.Connection] = SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._is_closed = False
 
     async def read(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
         """Run work on one consistent snapshot, in one hop to a reader thread."""
+        if self._is_closed:
+            raise Unavailable
         return await self._loop.run_in_executor(self._readers, self._read, firm_id, work)
 
     async def write(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
         """Run work in the writer thread and return once its changes are durable."""
+        if self._is_closed:
+            raise Unavailable
         answer: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(Job(firm_id, work, answer))
         return await answer
@@ -78,6 +83,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the file."""
+        self._is_closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._readers.shutdown)
@@ -107,7 +113,8 @@ class SqliteDatabase:
                 outcomes = _commit(connection, group)
             except Exception as error:
                 logger.exception("database_write_failed")
-                outcomes = [(job, None, Unavailable() if isinstance(error, DBAPIError) else error) for job in group]
+                failure = Unavailable() if isinstance(error, DBAPIError | sqlite3.Error) else error
+                outcomes = [(job, None, failure) for job in group]
                 if connection is not None:
                     connection.close()
                     connection = None
@@ -165,7 +172,10 @@ def engine(path: Path, begin: str, *pragmas: str) -> sa.Engine:
     """An engine whose connections are durable (WAL, synchronous FULL), strict (foreign keys), and begin as told."""
     url = sa.URL.create("sqlite", database=str(path))
     made = sa.create_engine(
-        url, poolclass=sa.NullPool, connect_args={"isolation_level": None, "check_same_thread": False}
+        url,
+        poolclass=sa.NullPool,
+        hide_parameters=True,  # An error that is logged must not carry names and addresses.
+        connect_args={"isolation_level": None, "check_same_thread": False},
     )
     settings = (f"busy_timeout={LOCK_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", *pragmas)
 

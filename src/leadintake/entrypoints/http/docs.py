@@ -1,6 +1,7 @@
 """The documentation of the API. It needs no internet, and runs under a policy without inline scripts and styles."""
 
 from functools import cache
+from html import escape
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,9 @@ CSP = (
 KEEP = "public, max-age=86400"
 
 START = "start.js"
-START_SCRIPT = b'SwaggerUIBundle({url: "../openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null});\n'
+START_SCRIPT = b"""const api = document.getElementById("api");
+SwaggerUIBundle({url: api.dataset.document, domNode: api, deepLinking: true, validatorUrl: null});
+"""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -30,7 +33,7 @@ PAGE = """<!doctype html>
 <link rel="icon" type="image/png" href="{prefix}/docs/favicon-32x32.png">
 </head>
 <body>
-<div id="api"></div>
+<div id="api" data-document="{prefix}/openapi.json"></div>
 <noscript>This page needs JavaScript; <a href="{prefix}/openapi.json">openapi.json</a> does not.</noscript>
 <script src="{prefix}/docs/swagger-ui-bundle.js"></script>
 <script src="{prefix}/docs/start.js"></script>
@@ -49,7 +52,7 @@ ASSETS = {
 def routes(schema: Schema, prefix: str) -> Router:
     """The pages that show a document; `prefix` is the path that the service has at its base URL."""
     content = msgspec.json.encode(schema)
-    html = PAGE.format(prefix=prefix)
+    html = PAGE.format(prefix=escape(prefix))
 
     @get("/openapi.json", media_type=MediaType.JSON)
     async def openapi() -> bytes:

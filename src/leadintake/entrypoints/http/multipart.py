@@ -12,6 +12,7 @@ from leadintake.application.intake import Form
 from leadintake.application.ports import Upload
 from leadintake.domain.errors import FieldError, Invalid, Malformed
 from leadintake.entrypoints.errors import UnsupportedMediaType
+from leadintake.entrypoints.http.reading import shown
 
 TEXTS = ("first_name", "last_name", "email")
 FILE = "resume"
@@ -23,7 +24,6 @@ TEXT_MAX_BYTES = 16 * 1024
 """Far above what any field may hold, so that the limits of the fields speak first for what a person may have typed."""
 
 CONTENT_TYPE_MAX_CHARACTERS = 1000
-SHOWN_CHARACTERS = 100
 
 BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
 """RFC 2046 section 5.1.1."""
@@ -115,7 +115,7 @@ class _Reader:
         is_file = part.filename is not None
         error = self._refusal(name, part.filename)
         if error:
-            self._wrong.append(FieldError(name[:SHOWN_CHARACTERS], error))
+            self._wrong.append(FieldError(shown(name), error))
         self._names.append(name)
         self._charset = "utf-8" if is_file else CHARSETS.get((part.charset or "utf-8").lower(), "")
         if not self._charset:
@@ -142,7 +142,7 @@ class _Reader:
             return
         self._text += data
         if len(self._text) > TEXT_MAX_BYTES:
-            raise Invalid(*self._wrong, FieldError(self._names[-1][:SHOWN_CHARACTERS], "This is far too long."))
+            raise Invalid(*self._wrong, FieldError(shown(self._names[-1]), "This is far too long."))
 
     def end(self) -> None:
         """Finish a part."""

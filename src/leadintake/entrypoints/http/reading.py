@@ -25,7 +25,6 @@ MOST_PAIRS = 32
 """Names and values in a query or an urlencoded body; no call knows that many."""
 
 SHOWN_CHARACTERS = 100
-"""How much of a name that a client made up is repeated to it."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -84,7 +83,7 @@ def read_query(request: AnyRequest, kind: type[S]) -> S:
     given = dict(pairs)
     if len(given) < len(pairs):
         names = [name for name, _ in pairs]
-        raise Invalid(*(FieldError(_shown(name), "Give this once.") for name in given if names.count(name) > 1))
+        raise Invalid(*(FieldError(shown(name), "Give this once.") for name in given if names.count(name) > 1))
     numbers = {name for name, about in schema_of(kind)["properties"].items() if about.get("type") == "integer"}
     return _built(
         kind, {name: int(text) if name in numbers and _NUMBER.fullmatch(text) else text for name, text in given.items()}
@@ -112,6 +111,11 @@ def said(change: msgspec.Struct) -> dict[str, Any]:
     return given
 
 
+def shown(name: str) -> str:
+    """A name that a client made up, as it may be repeated: not too long, and ASCII."""
+    return name[:SHOWN_CHARACTERS].encode("ascii", "backslashreplace").decode()
+
+
 @cache
 def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """The JSON schema of a flat struct, references resolved. Its descriptions are also what a wrong field is told."""
@@ -132,9 +136,7 @@ def _resolved(about: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> dic
 
 
 def _built(kind: type[S], given: Mapping[str, object]) -> S:
-    wrong = [
-        FieldError(_shown(name), "This is not known here.") for name in given if name not in kind.__struct_fields__
-    ]
+    wrong = [FieldError(shown(name), "This is not known here.") for name in given if name not in kind.__struct_fields__]
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         value = given.get(field.name, msgspec.UNSET)
@@ -168,7 +170,3 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
-
-
-def _shown(name: str) -> str:
-    return name[:SHOWN_CHARACTERS].encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,268 @@
+"""What is SQLite's own: how it is set, how commits are shared, and what happens when it cannot write."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.records import FIRST_FIRM, lead
+
+from leadintake.adapters.sql.sqlite import LARGEST_GROUP, SqliteDatabase
+from leadintake.application.ports import LeadQuery, Transaction
+from leadintake.domain.errors import Unavailable
+from leadintake.domain.lead import Lead
+
+NOT_NOW = 50
+"""Milliseconds to wait for a lock that is not given back."""
+
+
+class Broken(Exception):
+    """What goes wrong in a transaction."""
+
+
+class Spy:
+    """The connections that have begun a transaction, and how many commits there were."""
+
+    def __init__(self) -> None:
+        self.begun: list[sqlite3.Connection] = []
+        self.commits = 0
+        self.first: tuple[str, ...] = ()
+        """Statements to run on each connection before its transaction begins."""
+
+    def begin(self, connection: sa.Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        self.begun.append(driver)
+        for statement in self.first:
+            driver.execute(statement)
+
+    def commit(self, _: sa.Connection) -> None:
+        self.commits += 1
+
+    def pragma(self, name: str) -> object:
+        """A setting of the connection that began last."""
+        return self.begun[-1].execute(f"PRAGMA {name}").fetchone()[0]
+
+
+@pytest.fixture
+def spy() -> Iterator[Spy]:
+    """Looks over the shoulder of every connection."""
+    watching = Spy()
+    sa.event.listen(sa.Engine, "begin", watching.begin)
+    sa.event.listen(sa.Engine, "commit", watching.commit)
+    yield watching
+    sa.event.remove(sa.Engine, "begin", watching.begin)
+    sa.event.remove(sa.Engine, "commit", watching.commit)
+
+
+@asynccontextmanager
+async def opened(path: Path, **options: bool) -> AsyncIterator[SqliteDatabase]:
+    """A database, open until the context ends."""
+    database = SqliteDatabase(path, **options)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def adding(each: Lead) -> Callable[[Transaction], None]:
+    """Work that stores a lead."""
+    return lambda tx: tx.leads.add(each)
+
+
+async def at_once(database: SqliteDatabase, *works: Callable[[Transaction], None]) -> list[object]:
+    """The answers to works that all wait while another transaction runs."""
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    def slow(_: Transaction) -> None:
+        has_begun.set()
+        assert may_go_on.wait(10)
+
+    first = asyncio.ensure_future(database.write(FIRST_FIRM, slow))
+    await asyncio.to_thread(has_begun.wait, 10)
+    writes = [asyncio.ensure_future(database.write(FIRST_FIRM, work)) for work in works]
+    await asyncio.sleep(0)
+    may_go_on.set()
+    await first
+    return await asyncio.gather(*writes, return_exceptions=True)
+
+
+async def stored(database: SqliteDatabase) -> list[int]:
+    """The numbers of the leads there are."""
+    found = await database.read(FIRST_FIRM, lambda tx: tx.leads.page(LeadQuery(limit=1000)))
+    return sorted(view.id.int for view in found)
+
+
+@pytest.mark.parametrize(("checkpoint", "pages"), [(True, 1000), (False, 0)])
+async def test_writer_settings(path: Path, spy: Spy, checkpoint: bool, pages: int) -> None:  # noqa: FBT001 - a parameter
+    """The writer syncs every commit (2 is FULL), keeps references, waits for a lock, and checkpoints if it may."""
+    names = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "wal_autocheckpoint", "query_only"]
+    async with opened(path, checkpoint=checkpoint) as database:
+        found = await database.write(FIRST_FIRM, lambda _: [spy.pragma(name) for name in names])
+
+    assert found == ["wal", 2, 1, 5000, pages, 0]
+
+
+async def test_reader_settings(path: Path, spy: Spy) -> None:
+    """A reader can change nothing, and never writes the log back."""
+    async with opened(path) as database:
+        found = await database.read(
+            FIRST_FIRM, lambda _: [spy.pragma(name) for name in ("journal_mode", "query_only", "wal_autocheckpoint")]
+        )
+        with pytest.raises(Unavailable):
+            await database.read(FIRST_FIRM, adding(lead()))
+
+        assert found == ["wal", 1, 0]
+        assert await stored(database) == []
+
+
+async def test_waiting_transactions_share_a_commit(path: Path, spy: Spy) -> None:
+    """What waits while another transaction runs is committed together, as many as a group may have at once."""
+
+    def failing(tx: Transaction) -> None:
+        tx.leads.add(lead(1000))
+        raise Broken
+
+    async with opened(path) as database:
+        failed, *others = await at_once(
+            database, failing, *(adding(lead(number)) for number in range(1, LARGEST_GROUP + 10))
+        )
+
+        assert isinstance(failed, Broken)
+        assert others == [None] * len(others)
+        assert await stored(database) == [*range(1, LARGEST_GROUP + 10)]
+    assert spy.commits == 4  # the slow one, a full group, the rest, and the reading
+
+
+async def test_locked_by_another_process(path: Path, spy: Spy) -> None:
+    """While another process holds the lock for too long, writing is refused and reading works; then all is well."""
+    spy.first = (f"PRAGMA busy_timeout={NOT_NOW}",)
+    async with opened(path) as database:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Unavailable):
+                await database.write(FIRST_FIRM, adding(lead(1)))
+            with pytest.raises(Unavailable):
+                await database.ping()
+            assert await stored(database) == []
+            other.execute("ROLLBACK")
+        await database.write(FIRST_FIRM, adding(lead(2)))
+
+        assert await stored(database) == [2]
+
+
+async def test_a_short_lock_is_waited_for(path: Path) -> None:
+    """Another process that writes for a moment is waited for."""
+    async with opened(path) as database:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            writing = asyncio.ensure_future(database.write(FIRST_FIRM, adding(lead())))
+            await asyncio.sleep(0.05)
+            assert not writing.done()
+            other.execute("COMMIT")
+            await writing
+
+        assert await stored(database) == [1]
+
+
+async def test_full_disk(path: Path, spy: Spy) -> None:
+    """When the disk is full, nothing of the moment is stored and everybody is told; with room again, all is well."""
+    async with opened(path) as database:
+        await database.write(FIRST_FIRM, adding(lead(1)))
+        spy.first = ("PRAGMA max_page_count=1",)  # which SQLite takes for as many as there are
+        answers = await at_once(database, adding(lead(2)), adding(lead(3, notes="x" * 100_000)))
+        spy.first = ()
+
+        assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+        assert await stored(database) == [1]
+        await database.write(FIRST_FIRM, adding(lead(4)))
+        assert await stored(database) == [1, 4]
+
+
+@pytest.mark.parametrize("also_fails", [False, True])
+async def test_a_lost_transaction(path: Path, spy: Spy, also_fails: bool) -> None:  # noqa: FBT001 - a parameter
+    """When SQLite gives a transaction up by itself, nobody who shared it is told that it went well."""
+
+    def losing(tx: Transaction) -> None:
+        tx.leads.add(lead(2))
+        spy.begun[-1].execute("ROLLBACK")
+        if also_fails:
+            raise Broken
+
+    async with opened(path) as database:
+        answers = await at_once(database, adding(lead(1)), losing, adding(lead(3)))
+
+        assert [type(answer) for answer in answers] == [Unavailable] * 3
+        assert await stored(database) == []
+        await database.write(FIRST_FIRM, adding(lead(4)))
+        assert await stored(database) == [4]
+
+
+@pytest.mark.parametrize("broken", ["sqlite_schema", "leads", "sqlite_autoindex_leads_3"])
+async def test_broken_file(path: Path, broken: str) -> None:
+    """A file that is damaged, anywhere, is a service that is not available, not an error of whoever asks."""
+    with closing(sqlite3.connect(path)) as connection:
+        pages = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", [broken]).fetchone()
+    with path.open("r+b") as file:
+        file.seek(4096 * (pages[0] - 1) if pages else 0)
+        file.write(b"\x55" * 4096)
+    async with opened(path) as database:
+        with pytest.raises(Unavailable):
+            await database.write(FIRST_FIRM, adding(lead()))
+
+
+@pytest.mark.parametrize("name", ["", "missing/leadintake.db"])
+async def test_no_file(tmp_path: Path, name: str) -> None:
+    """Nor is one that cannot be opened."""
+    async with opened(tmp_path / name) as database:
+        with pytest.raises(Unavailable):
+            await database.ping()
+        with pytest.raises(Unavailable):
+            await database.read(FIRST_FIRM, lambda tx: tx.leads.view(lead().id))
+
+
+async def test_failures_are_logged_without_names(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is logged of a failure names nobody."""
+    async with opened(path) as database:
+        with pytest.raises(Unavailable):
+            await database.read(FIRST_FIRM, adding(lead(first_name="Wilhelmina")))
+
+    assert "database_read_failed" in caplog.text
+    assert "readonly" in caplog.text
+    assert "Wilhelmina" not in caplog.text
+
+
+async def test_closing(path: Path) -> None:
+    """What was asked for before is finished, and what comes after is refused instead of waiting for ever."""
+    database = SqliteDatabase(path)
+    writes = [asyncio.ensure_future(database.write(FIRST_FIRM, adding(lead(number)))) for number in range(1, 101)]
+    reading = asyncio.ensure_future(stored(database))
+    await asyncio.sleep(0)
+    await database.close()
+
+    assert await asyncio.gather(*writes) == [None] * 100
+    assert isinstance(await reading, list)
+    with pytest.raises(Unavailable):
+        await database.write(FIRST_FIRM, adding(lead(101)))
+    with pytest.raises(Unavailable):
+        await stored(database)
+    async with opened(path) as again:
+        assert await stored(again) == [*range(1, 101)]
+    assert [file.name for file in path.parent.iterdir()] == ["leadintake.db"]
+
+
+async def test_erasing_what_was_folded_otherwise(path: Path) -> None:
+    """The search words of an erased lead go, even if an older Python folded its name to others than today's would."""
+    async with opened(path) as database:
+        await database.write(FIRST_FIRM, adding(lead()))
+        with closing(sqlite3.connect(path)) as older, older:
+            older.execute("UPDATE lead_words SET word = 'adda' WHERE word = 'ada'")
+            older.execute("UPDATE leads SET words = replace(words, 'ada', 'adda')")
+        await database.write(FIRST_FIRM, lambda tx: tx.leads.remove(tx.leads.get(lead().id)))
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM lead_words").fetchone() == (0,)

@@ -1,0 +1,123 @@
+"""What every Database promises of transactions: all or nothing, one's own snapshot, and nobody's failure but one's own."""
+
+import asyncio
+import threading
+
+import pytest
+from tests.records import FIRST_FIRM, NOW, delivery, lead, session, user
+
+from leadintake.application.ports import Database, LeadQuery, Submission, Transaction
+from leadintake.application.record import record
+from leadintake.application.views import Receipt
+
+
+class Broken(Exception):
+    """What goes wrong in the middle of a transaction."""
+
+
+def store_all(tx: Transaction) -> None:
+    """Store one of everything."""
+    tx.people.add(user(), "hash")
+    tx.people.open_session(session())
+    tx.submissions.claim(Submission("key", "fingerprint", Receipt(lead().id, lead().reference, NOW)), NOW)
+    tx.leads.add(lead())
+    record(tx, lead().submitted(), [delivery()])
+
+
+def count_all(tx: Transaction) -> list[int]:
+    """How many there are of everything."""
+    return [
+        len(tx.people.everybody()),
+        len(tx.people.sessions_of(user().id)),
+        len(tx.leads.page(LeadQuery())),
+        len(tx.leads.page(LeadQuery(words=["ada"]))),
+        len(tx.events.of_lead(lead().id)),
+        len(tx.outbox.unsettled(100)),
+    ]
+
+
+async def test_what_is_written_can_be_read(database: Database) -> None:
+    """Whatever a transaction stored is there for the next one, and for the transaction itself at once."""
+
+    def work(tx: Transaction) -> list[int]:
+        store_all(tx)
+        return count_all(tx)
+
+    assert await database.read(FIRST_FIRM, count_all) == [0] * 6
+    assert await database.write(FIRST_FIRM, work) == [1] * 6
+    assert await database.read(FIRST_FIRM, count_all) == [1] * 6
+
+
+async def test_work_that_raises_stores_nothing(database: Database) -> None:
+    """Whatever a transaction did before it failed has not happened, and the failure comes through as it is."""
+
+    def work(tx: Transaction) -> None:
+        store_all(tx)
+        raise Broken("halfway")
+
+    with pytest.raises(Broken, match="halfway"):
+        await database.write(FIRST_FIRM, work)
+
+    assert await database.read(FIRST_FIRM, count_all) == [0] * 6
+    await database.write(FIRST_FIRM, store_all)
+    assert await database.read(FIRST_FIRM, count_all) == [1] * 6
+
+
+async def test_one_failure_is_nobody_elses(database: Database) -> None:
+    """Of many transactions at once some fail, and take nothing back but themselves."""
+
+    def work(number: int) -> int:
+        def store(tx: Transaction) -> int:
+            tx.leads.add(lead(number))
+            if number % 3 == 0:
+                raise Broken
+            return number
+
+        return store
+
+    answers = await asyncio.gather(
+        *(database.write(FIRST_FIRM, work(number)) for number in range(1, 101)), return_exceptions=True
+    )
+    stored = await database.read(FIRST_FIRM, lambda tx: tx.leads.page(LeadQuery(limit=200)))
+
+    succeeded = [number for number in range(1, 101) if number % 3]
+    assert [answer for answer in answers if not isinstance(answer, Broken)] == succeeded
+    assert sorted(view.id.int for view in stored) == succeeded
+
+
+async def test_a_reader_sees_one_moment(database: Database) -> None:
+    """What is stored while a transaction reads does not show up in it."""
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    def read(tx: Transaction) -> list[list[int]]:
+        before = count_all(tx)
+        has_begun.set()
+        assert may_go_on.wait(10)
+        return [before, count_all(tx)]
+
+    reading = asyncio.ensure_future(database.read(FIRST_FIRM, read))
+    await asyncio.to_thread(has_begun.wait, 10)
+    await database.write(FIRST_FIRM, store_all)
+    may_go_on.set()
+
+    assert await reading == [[0] * 6, [0] * 6]
+    assert await database.read(FIRST_FIRM, count_all) == [1] * 6
+
+
+async def test_who_stops_waiting_disturbs_nobody(database: Database) -> None:
+    """When a waiting caller is cancelled, the others of the moment get their answers."""
+    stores = [
+        asyncio.ensure_future(database.write(FIRST_FIRM, lambda tx, number=number: tx.leads.add(lead(number))))
+        for number in range(1, 6)
+    ]
+    await asyncio.sleep(0)
+    stores[2].cancel()
+    answers = await asyncio.gather(*stores, return_exceptions=True)
+
+    assert [type(answer) for answer in answers].count(asyncio.CancelledError) == 1
+    assert len(await database.read(FIRST_FIRM, lambda tx: tx.leads.page(LeadQuery()))) >= 4
+
+
+async def test_ping(database: Database) -> None:
+    """A database that works says so."""
+    await database.ping()
