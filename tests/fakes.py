@@ -23,6 +23,7 @@ class MemoryFiles:
     max_bytes: int = 10 * 2**20
     inspect: Callable[[BinaryIO], Finding] = lambda _: Finding(Kind.PDF)
     kept: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @asynccontextmanager
     async def receive(self) -> AsyncIterator["MemoryUpload"]:
@@ -60,7 +61,7 @@ class MemoryUpload:
         return Received(len(self.content), hashlib.sha256(self.content).hexdigest(), finding)
 
     async def keep(self, path: str) -> None:
-        self.store.kept[path] = (self.content, datetime.now(UTC))
+        self.store.kept[path] = (self.content, self.store.now())
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self.content
@@ -92,10 +93,11 @@ class RecordingMailer:
     failure: Exception | None = None
     sent: list[Letter] = field(default_factory=list)
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, letter: Letter) -> str:
         if self.failure:
             raise self.failure
         self.sent.append(letter)
+        return "taken"
 
 
 class PlainPasswords:

@@ -15,7 +15,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-FIRST_FIRM = "00000000000040008000000000000001"
+FIRST_FIRM = UUID("00000000-0000-4000-8000-000000000001")
+ID = sa.Uuid().with_variant(sa.LargeBinary(16), "sqlite")
 UNSETTLED = sa.text("status <> 'sent'")
 CONFIRMED = sa.text("purpose = 'confirmation' AND status <> 'held'")
 
@@ -24,26 +25,26 @@ def upgrade() -> None:
     """Make all tables, and the one firm there is."""
     op.create_table(
         "firms",
-        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("id", ID, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_firms"),
     )
     op.create_table(
         "lead_words",
-        sa.Column("firm_id", sa.Uuid(), nullable=False),
+        sa.Column("firm_id", ID, nullable=False),
         sa.Column("word", sa.Text(collation="C").with_variant(sa.Text(), "sqlite"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("lead_id", sa.Uuid(), nullable=False),
+        sa.Column("lead_id", ID, nullable=False),
         sa.ForeignKeyConstraint(["firm_id"], ["firms.id"], name="fk_lead_words_firm_id"),
         sa.PrimaryKeyConstraint("firm_id", "word", "created_at", "lead_id", name="pk_lead_words"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "submissions",
-        sa.Column("firm_id", sa.Uuid(), nullable=False),
+        sa.Column("firm_id", ID, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
-        sa.Column("lead_id", sa.Uuid(), nullable=False),
+        sa.Column("lead_id", ID, nullable=False),
         sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["firm_id"], ["firms.id"], name="fk_submissions_firm_id"),
@@ -53,8 +54,8 @@ def upgrade() -> None:
     op.create_index("ix_submissions_lead_id", "submissions", ["lead_id"])
     op.create_table(
         "users",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("firm_id", sa.Uuid(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("firm_id", ID, nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("email_key", sa.Text(), nullable=False),
         sa.Column("full_name", sa.Text(), nullable=False),
@@ -69,12 +70,12 @@ def upgrade() -> None:
     op.create_table(
         "events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("firm_id", sa.Uuid(), nullable=False),
-        sa.Column("lead_id", sa.Uuid(), nullable=False),
+        sa.Column("firm_id", ID, nullable=False),
+        sa.Column("lead_id", ID, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("actor_kind", sa.Text(), nullable=False),
-        sa.Column("actor_id", sa.Uuid(), nullable=True),
+        sa.Column("actor_id", ID, nullable=True),
         sa.Column("data", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["actor_id"], ["users.id"], name="fk_events_actor_id"),
         sa.ForeignKeyConstraint(["firm_id"], ["firms.id"], name="fk_events_firm_id"),
@@ -84,8 +85,8 @@ def upgrade() -> None:
     op.create_index("ix_events_lead_id_id", "events", ["lead_id", "id"])
     op.create_table(
         "leads",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("firm_id", sa.Uuid(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("firm_id", ID, nullable=False),
         sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("first_name", sa.Text(), nullable=False),
         sa.Column("last_name", sa.Text(), nullable=False),
@@ -102,7 +103,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("reached_out_at", sa.BigInteger(), nullable=True),
-        sa.Column("reached_out_by", sa.Uuid(), nullable=True),
+        sa.Column("reached_out_by", ID, nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["firm_id"], ["firms.id"], name="fk_leads_firm_id"),
         sa.ForeignKeyConstraint(["reached_out_by"], ["users.id"], name="fk_leads_reached_out_by"),
@@ -114,9 +115,9 @@ def upgrade() -> None:
     op.create_index("ix_leads_firm_id_state_created_at_id", "leads", ["firm_id", "state", "created_at", "id"])
     op.create_table(
         "sessions",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("firm_id", sa.Uuid(), nullable=False),
-        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("firm_id", ID, nullable=False),
+        sa.Column("user_id", ID, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("refreshed_at", sa.BigInteger(), nullable=False),
         sa.Column("refresh_hash", sa.Text(), nullable=False),
@@ -128,9 +129,9 @@ def upgrade() -> None:
     op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
     op.create_table(
         "deliveries",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("firm_id", sa.Uuid(), nullable=False),
-        sa.Column("lead_id", sa.Uuid(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("firm_id", ID, nullable=False),
+        sa.Column("lead_id", ID, nullable=False),
         sa.Column("event_id", sa.BigInteger(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
@@ -140,7 +141,7 @@ def upgrade() -> None:
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
-        sa.Column("claim_token", sa.Uuid(), nullable=True),
+        sa.Column("claim_token", ID, nullable=True),
         sa.Column("give_up_at", sa.BigInteger(), nullable=False),
         sa.Column("sent_at", sa.BigInteger(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
@@ -166,8 +167,9 @@ def upgrade() -> None:
         postgresql_where=UNSETTLED,
     )
 
-    firms = sa.table("firms", sa.column("id", sa.Uuid), sa.column("created_at", sa.BigInteger))
-    op.bulk_insert(firms, [{"id": UUID(FIRST_FIRM), "created_at": time.time_ns() // 1000}])
+    firms = sa.table("firms", sa.column("id", ID), sa.column("created_at", sa.BigInteger))
+    first = FIRST_FIRM.bytes if op.get_bind().dialect.name == "sqlite" else FIRST_FIRM
+    op.bulk_insert(firms, [{"id": first, "created_at": time.time_ns() // 1000}])
 
 
 def downgrade() -> None:

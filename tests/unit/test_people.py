@@ -68,7 +68,13 @@ def test_sessions_end(pauses: list[timedelta]) -> None:
 
 @pytest.mark.parametrize(
     "spelling",
-    ["ada@example.org", "ADA@Example.ORG", " ada@example.org ", "\uff41\uff44\uff41\uff20example.org", "\u3000ada@example.org\n"],
+    [
+        "ada@example.org",
+        "ADA@Example.ORG",
+        " ada@example.org ",
+        "\uff41\uff44\uff41\uff20example.org",
+        "\u3000ada@example.org\n",
+    ],
 )
 def test_one_account(spelling: str) -> None:
     """Width, case and space around do not make another account."""

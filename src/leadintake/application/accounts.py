@@ -55,6 +55,8 @@ class Accounts:
         session = Session(self.new_id(), user.id, now, now, self.tokens.fingerprint(secret))
 
         def work(tx: Transaction) -> None:
+            if tx.people.with_password(email) != found:
+                raise WrongCredentials  # Reset or deactivated while the password was verified, which takes a while.
             tx.people.open_session(session)
             if renewed:
                 tx.people.set_password(user.id, renewed)
@@ -118,11 +120,14 @@ class Accounts:
         """Change one's own password and end one's other sessions; raises Invalid."""
         check_password(new, "new_password")
         found = await self.database.read(self.firm_id, lambda tx: tx.people.with_password(who.user.email))
+        wrong = Invalid(FieldError("current_password", "This is not your current password."))
         if found is None or not is_hashable(current) or not await self.passwords.verify(found[1], current):
-            raise Invalid(FieldError("current_password", "This is not your current password."))
+            raise wrong
         new_hash = await self.passwords.hash(new)
 
         def work(tx: Transaction) -> None:
+            if tx.people.with_password(who.user.email) != found:
+                raise wrong
             tx.people.set_password(who.user.id, new_hash)
             tx.people.end_sessions(who.user.id, keep=who.session_id)
 

@@ -1,7 +1,8 @@
 """What the use cases need from the outside. A plain callable stands where one function is enough.
 
-The work of a transaction is a plain function, so nothing slow can be awaited while one is open; the database decides
-where it runs and with how many others it shares a commit.
+The work of a transaction is a plain function, so nothing slow can be awaited while one is open. The database decides
+where it runs, with how many others it shares a commit, and whether to take it back and run it again; so work changes
+nothing but through its transaction.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
@@ -233,7 +234,10 @@ class Database(Protocol):
         """Run work that changes nothing, on one consistent snapshot."""
 
     async def write(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
-        """Run work and return once its changes are durable. When it raises, none of them happened."""
+        """Run work and return once its changes are durable. When it raises, none of them happened.
+
+        It may be run more than once before it counts, so it changes nothing but what the transaction stores.
+        """
 
     async def ping(self) -> None:
         """Raise Unavailable unless the database answers."""

@@ -108,10 +108,11 @@ class FileUnavailable(Unavailable):
 class DeliveryFailed(Exception):
     """A delivery did not go out.
 
-    `permanent` says that trying again cannot help; `reason` is kept with the delivery for people to read.
+    `permanent` says that trying again cannot help; `reason` is kept with the delivery for people to read, so what is no
+    text in the other side's answer (NUL, lone surrogates) becomes a question mark.
     """
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
-        self.reason = reason
+        self.reason = reason.replace("\0", "?").encode(errors="replace").decode()
         self.permanent = permanent
-        super().__init__(reason)
+        super().__init__(self.reason)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.practice import Practice
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM
 
 from leadintake.adapters.sql import migrate
@@ -38,3 +39,9 @@ async def database(path: Path) -> AsyncIterator[Database]:
     sqlite = SqliteDatabase(path)
     yield sqlite
     await sqlite.close()
+
+
+@pytest.fixture
+def practice(database: Database) -> Practice:
+    """The use cases over that database."""
+    return Practice(database)

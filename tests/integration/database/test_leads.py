@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.records import FIRST_FIRM, NOW, delivery, lead, user
@@ -130,6 +131,15 @@ async def test_a_reference_is_unique(database: Database) -> None:
 
     assert await listed(database) == [1]
     assert await listed(database, words=["lovelace"]) == [1]
+
+
+async def test_a_file_is_of_one_lead(database: Database) -> None:
+    """Two leads cannot refer to one file; that is a fault of ours, not something to try again with another reference."""
+    await store(database, lead(1))
+    with pytest.raises(sa.exc.IntegrityError):
+        await store(database, lead(2, resume=lead(1).resume))
+
+    assert await listed(database) == [1]
 
 
 async def test_erasing(database: Database) -> None:

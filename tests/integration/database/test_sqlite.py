@@ -5,11 +5,14 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.practice import Practice
 from tests.records import FIRST_FIRM, lead
 
 from leadintake.adapters.sql.sqlite import LARGEST_GROUP, SqliteDatabase
@@ -26,21 +29,21 @@ class Broken(Exception):
 
 
 class Spy:
-    """The connections that have begun a transaction, and how many commits there were."""
+    """The connections that have begun a transaction, how many commits there were, and what to do at such moments."""
 
     def __init__(self) -> None:
         self.begun: list[sqlite3.Connection] = []
         self.commits = 0
-        self.first: tuple[str, ...] = ()
-        """Statements to run on each connection before its transaction begins."""
+        self.at_begin: Callable[[sqlite3.Connection], object] = lambda _: None
+        self.at_commit: Callable[[], object] = lambda: None
 
     def begin(self, connection: sa.Connection) -> None:
         driver: Any = connection.connection.driver_connection
         self.begun.append(driver)
-        for statement in self.first:
-            driver.execute(statement)
+        self.at_begin(driver)
 
     def commit(self, _: sa.Connection) -> None:
+        self.at_commit()
         self.commits += 1
 
     def pragma(self, name: str) -> object:
@@ -74,6 +77,12 @@ def adding(each: Lead) -> Callable[[Transaction], None]:
     return lambda tx: tx.leads.add(each)
 
 
+def failing(tx: Transaction) -> None:
+    """Work that fails halfway."""
+    tx.leads.add(lead(1000))
+    raise Broken
+
+
 async def at_once(database: SqliteDatabase, *works: Callable[[Transaction], None]) -> list[object]:
     """The answers to works that all wait while another transaction runs."""
     has_begun, may_go_on = threading.Event(), threading.Event()
@@ -87,8 +96,8 @@ async def at_once(database: SqliteDatabase, *works: Callable[[Transaction], None
     writes = [asyncio.ensure_future(database.write(FIRST_FIRM, work)) for work in works]
     await asyncio.sleep(0)
     may_go_on.set()
-    await first
-    return await asyncio.gather(*writes, return_exceptions=True)
+    _, *answers = await asyncio.gather(first, *writes, return_exceptions=True)
+    return [*answers]
 
 
 async def stored(database: SqliteDatabase) -> list[int]:
@@ -97,7 +106,7 @@ async def stored(database: SqliteDatabase) -> list[int]:
     return sorted(view.id.int for view in found)
 
 
-@pytest.mark.parametrize(("checkpoint", "pages"), [(True, 1000), (False, 0)])
+@pytest.mark.parametrize(("checkpoint", "pages"), [(True, 8000), (False, 0)])
 async def test_writer_settings(path: Path, spy: Spy, checkpoint: bool, pages: int) -> None:  # noqa: FBT001 - a parameter
     """The writer syncs every commit (2 is FULL), keeps references, waits for a lock, and checkpoints if it may."""
     names = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "wal_autocheckpoint", "query_only"]
@@ -122,11 +131,6 @@ async def test_reader_settings(path: Path, spy: Spy) -> None:
 
 async def test_waiting_transactions_share_a_commit(path: Path, spy: Spy) -> None:
     """What waits while another transaction runs is committed together, as many as a group may have at once."""
-
-    def failing(tx: Transaction) -> None:
-        tx.leads.add(lead(1000))
-        raise Broken
-
     async with opened(path) as database:
         failed, *others = await at_once(
             database, failing, *(adding(lead(number)) for number in range(1, LARGEST_GROUP + 10))
@@ -140,7 +144,7 @@ async def test_waiting_transactions_share_a_commit(path: Path, spy: Spy) -> None
 
 async def test_locked_by_another_process(path: Path, spy: Spy) -> None:
     """While another process holds the lock for too long, writing is refused and reading works; then all is well."""
-    spy.first = (f"PRAGMA busy_timeout={NOT_NOW}",)
+    spy.at_begin = lambda driver: driver.execute(f"PRAGMA busy_timeout={NOT_NOW}")
     async with opened(path) as database:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -169,13 +173,15 @@ async def test_a_short_lock_is_waited_for(path: Path) -> None:
         assert await stored(database) == [1]
 
 
-async def test_full_disk(path: Path, spy: Spy) -> None:
+@pytest.mark.parametrize("beside", [adding(lead(2)), failing])
+async def test_full_disk(path: Path, spy: Spy, beside: Callable[[Transaction], None]) -> None:
     """When the disk is full, nothing of the moment is stored and everybody is told; with room again, all is well."""
     async with opened(path) as database:
         await database.write(FIRST_FIRM, adding(lead(1)))
-        spy.first = ("PRAGMA max_page_count=1",)  # which SQLite takes for as many as there are
-        answers = await at_once(database, adding(lead(2)), adding(lead(3, notes="x" * 100_000)))
-        spy.first = ()
+        # SQLite takes it for as many pages as there are.
+        spy.at_begin = lambda driver: driver.execute("PRAGMA max_page_count=1")
+        answers = await at_once(database, beside, adding(lead(3, notes="x" * 100_000)))
+        spy.at_begin = lambda _: None
 
         assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
         assert await stored(database) == [1]
@@ -183,15 +189,57 @@ async def test_full_disk(path: Path, spy: Spy) -> None:
         assert await stored(database) == [1, 4]
 
 
-@pytest.mark.parametrize("also_fails", [False, True])
-async def test_a_lost_transaction(path: Path, spy: Spy, also_fails: bool) -> None:  # noqa: FBT001 - a parameter
+def interrupt_after(driver: sqlite3.Connection, steps: int) -> None:
+    """Let SQLite do some steps, of which a statement takes a dozen or more, and break off what it does then."""
+    done = count(1)
+    driver.set_progress_handler(lambda: next(done) == steps, 1)
+
+
+async def test_an_interrupted_submission(path: Path, spy: Spy) -> None:
+    """Wherever in its many steps SQLite is interrupted, a submission leaves nothing; the next try stores it whole."""
+    async with opened(path) as database:
+        practice = Practice(database)
+        await practice.user()
+        for steps in count(1, 13):
+            spy.at_begin = partial(interrupt_after, steps=steps)
+            [answer] = await asyncio.gather(practice.submit(key="key"), return_exceptions=True)
+            spy.at_begin = lambda driver: driver.set_progress_handler(None, 0)
+            if not isinstance(answer, Unavailable):
+                break
+            assert await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled_counts()) == {}
+            assert await practice.leads() == []
+        [lead] = await practice.leads()
+
+        assert steps > 300
+        assert len(await practice.deliveries(lead.id)) == 2
+
+
+def interrupt() -> None:
+    """What SQLite does at a commit when the disk fails."""
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+async def test_an_interrupted_commit(path: Path, spy: Spy) -> None:
+    """A commit that fails stores nothing of anybody."""
+    async with opened(path) as database:
+        await database.write(FIRST_FIRM, adding(lead(1)))
+        spy.at_commit = interrupt
+        answers = await at_once(database, adding(lead(2)), adding(lead(3)))
+        spy.at_commit = lambda: None
+
+        assert [type(answer) for answer in answers] == [Unavailable] * 2
+        assert await stored(database) == [1]
+        await database.write(FIRST_FIRM, adding(lead(4)))
+        assert await stored(database) == [1, 4]
+
+
+async def test_a_lost_transaction(path: Path, spy: Spy) -> None:
     """When SQLite gives a transaction up by itself, nobody who shared it is told that it went well."""
 
     def losing(tx: Transaction) -> None:
         tx.leads.add(lead(2))
         spy.begun[-1].execute("ROLLBACK")
-        if also_fails:
-            raise Broken
+        raise Broken
 
     async with opened(path) as database:
         answers = await at_once(database, adding(lead(1)), losing, adding(lead(3)))

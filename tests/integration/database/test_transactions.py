@@ -1,7 +1,9 @@
-"""What every Database promises of transactions: all or nothing, one's own snapshot, and nobody's failure but one's own."""
+"""What every Database promises of transactions: all or nothing, on one snapshot, and no failure but one's own."""
 
 import asyncio
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from tests.records import FIRST_FIRM, NOW, delivery, lead, session, user
@@ -22,6 +24,11 @@ def store_all(tx: Transaction) -> None:
     tx.submissions.claim(Submission("key", "fingerprint", Receipt(lead().id, lead().reference, NOW)), NOW)
     tx.leads.add(lead())
     record(tx, lead().submitted(), [delivery()])
+
+
+def add_lead(tx: Transaction, number: int) -> None:
+    """Store a lead."""
+    tx.leads.add(lead(number))
 
 
 def count_all(tx: Transaction) -> list[int]:
@@ -66,7 +73,7 @@ async def test_work_that_raises_stores_nothing(database: Database) -> None:
 async def test_one_failure_is_nobody_elses(database: Database) -> None:
     """Of many transactions at once some fail, and take nothing back but themselves."""
 
-    def work(number: int) -> int:
+    def work(number: int) -> Callable[[Transaction], int]:
         def store(tx: Transaction) -> int:
             tx.leads.add(lead(number))
             if number % 3 == 0:
@@ -75,9 +82,11 @@ async def test_one_failure_is_nobody_elses(database: Database) -> None:
 
         return store
 
-    answers = await asyncio.gather(
-        *(database.write(FIRST_FIRM, work(number)) for number in range(1, 101)), return_exceptions=True
-    )
+    answers: list[object] = [
+        *await asyncio.gather(
+            *(database.write(FIRST_FIRM, work(number)) for number in range(1, 101)), return_exceptions=True
+        )
+    ]
     stored = await database.read(FIRST_FIRM, lambda tx: tx.leads.page(LeadQuery(limit=200)))
 
     succeeded = [number for number in range(1, 101) if number % 3]
@@ -107,8 +116,7 @@ async def test_a_reader_sees_one_moment(database: Database) -> None:
 async def test_who_stops_waiting_disturbs_nobody(database: Database) -> None:
     """When a waiting caller is cancelled, the others of the moment get their answers."""
     stores = [
-        asyncio.ensure_future(database.write(FIRST_FIRM, lambda tx, number=number: tx.leads.add(lead(number))))
-        for number in range(1, 6)
+        asyncio.ensure_future(database.write(FIRST_FIRM, partial(add_lead, number=number))) for number in range(1, 6)
     ]
     await asyncio.sleep(0)
     stores[2].cancel()

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from uuid import uuid4
@@ -118,7 +118,7 @@ class LocalFiles:
         path = part_of(self.folder)
         try:
             with create(path) as file:
-                file.write(PROBE)
+                write(file, PROBE)
         finally:
             path.unlink(missing_ok=True)
 
@@ -132,7 +132,7 @@ class LocalUpload:
     def __init__(self, store: LocalFiles) -> None:
         self._store = store
         self._path = part_of(store.folder)
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._buffer = bytearray()
         self._size = 0
         self._digest = hashlib.sha256()
@@ -176,10 +176,10 @@ class LocalUpload:
         self._hop = hop
         return await done(hop)
 
-    def _write_out(self) -> BinaryIO:
+    def _write_out(self) -> FileIO:
         if self._file is None:
             self._file = create(self._path)
-        self._file.write(self._buffer)
+        write(self._file, self._buffer)
         self._digest.update(self._buffer)
         self._buffer.clear()
         return self._file
@@ -193,7 +193,6 @@ class LocalUpload:
 
     def _make_durable(self, path: Path) -> None:
         file = self._write_out()
-        file.flush()
         os.fsync(file.fileno())
         file.close()
         self._path = self._path.rename(path)
@@ -228,9 +227,16 @@ def part_of(folder: Path) -> Path:
     return folder / f"{uuid4().hex}.part"
 
 
-def create(path: Path) -> BinaryIO:
+def create(path: Path) -> FileIO:
     """Make a file that only this user may read; raises OSError, also where there is one."""
-    return open(path, "x+b", opener=partial(os.open, mode=0o600))
+    return FileIO(path, "x+", opener=partial(os.open, mode=0o600))
+
+
+def write(file: FileIO, content: bytes | bytearray) -> None:
+    """Write all of it; raises OSError. Unbuffered, because every call to the system gives up the interpreter's lock."""
+    written = 0
+    while written < len(content):
+        written += file.write(memoryview(content)[written:])
 
 
 def sync(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from leadintake.adapters.mail.render import Renderer
 from leadintake.application.ports import Letter
 from leadintake.domain.errors import DeliveryFailed
 
-Written = Path | Exception
+Written = str | Exception
 
 
 class ConsoleMailer:
@@ -44,7 +43,7 @@ class ConsoleMailer:
         written = await answer
         if isinstance(written, Exception):
             raise written
-        return str(written)
+        return written
 
     def _write_waiting(self) -> None:
         group, self._waiting = self._waiting, []
@@ -71,18 +70,20 @@ class ConsoleMailer:
         return written
 
     def _write(self, letter: Letter) -> Written:
-        path = self._folder / f"{letter.delivery_id}.{letter.attempt}.eml"
-        unfinished = path.with_name(f".{path.stem}.{secrets.token_hex(8)}")
+        name = f"{letter.delivery_id}.{letter.attempt}.eml"
+        path, unfinished = f"{self._folder}/{name}", f"{self._folder}/.{name}"
         try:
             message = self._renderer.render(letter)
-            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(message)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.rename(path)
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                _write(descriptor, message)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(unfinished, path)  # noqa: PTH104 - as a Path, both names cost more than the system calls
         except OSError as error:
             with suppress(OSError):
-                unfinished.unlink()
+                os.unlink(unfinished)  # noqa: PTH108 - as above
             return _refused(error)
         except Exception as error:  # noqa: BLE001 - it is raised where this letter, and no other, was sent
             return error
@@ -93,6 +94,11 @@ class ConsoleMailer:
         if not self._folder.is_dir():
             self._folder.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(self._folder.parent)
+
+
+def _write(descriptor: int, message: bytes) -> None:
+    while message:
+        message = message[os.write(descriptor, message) :]
 
 
 def _refused(error: OSError) -> DeliveryFailed:

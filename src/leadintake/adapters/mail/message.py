@@ -2,13 +2,12 @@
 
 It is composed as bytes, because every header value is ours and ASCII. The standard library's generator takes ten times
 as long and more, and on some releases turns an encoded word inside a value into a header line (CVE-2024-6923,
-CVE-2026-1299). What was composed is parsed again before it may leave.
+CVE-2026-1299). What was composed is read back before it may leave.
 """
 
 import binascii
 import re
 from collections.abc import Mapping
-from email import message_from_bytes
 from email.header import Header
 from email.utils import formataddr
 
@@ -102,10 +101,13 @@ def _is_plain(line: str) -> bool:
 
 
 def _reads_back(message: bytes) -> bool:
-    """Whether a parser that decodes nothing (compat32) sees the headers that were meant, and two parts follow them.
+    """Whether the headers that were meant are all there are, and two parts follow them.
 
-    The parser gets the headers alone: what follows the first empty line can add none, and takes most of the time.
+    Reads as the compat32 parser of the standard library does, which decodes nothing, at a tenth of its time; and takes
+    a lone CR or LF, which some mail servers read as the end of a line, for an error.
     """
     head, _, body = message.partition(b"\r\n\r\n")
-    headers = message_from_bytes(head + b"\r\n\r\n")
-    return tuple(headers.keys()) == HEADERS and not headers.get_payload() and body.count(DELIMITER) == PARTS + 1
+    lines = head.split(b"\r\n")
+    names = tuple(line.partition(b":")[0].decode() for line in lines if not line.startswith((b" ", b"\t")))
+    is_clean = not any(b"\r" in line or b"\n" in line for line in lines)
+    return names == HEADERS and is_clean and body.count(DELIMITER) == PARTS + 1

@@ -11,24 +11,39 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 Row = Mapping[str, Any]
 Binds = list[Callable[[Row], Any]]
 """How each parameter of a statement is made from a row, in the statement's order."""
 
 
-def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> sa.CursorResult[Any]:
+def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> DBAPICursor:
     """Run a statement that is made once, at import; what it returns comes as the driver has it, unconverted."""
     text, binds = _compiled(statement, connection.dialect)
-    return connection.exec_driver_sql(text, tuple(bind(row) for bind in binds))
+    return _execute(connection, text, tuple([bind(row) for bind in binds]))
 
 
-def insert(
-    connection: sa.Connection, table: sa.Table, *rows: Row, returning: str | None = None
-) -> sa.CursorResult[Any]:
+def insert(connection: sa.Connection, table: sa.Table, *rows: Row, returning: str | None = None) -> DBAPICursor:
     """Insert rows with the same columns, all in one statement: the driver gives up the interpreter's lock for each."""
     text, binds = _insertion(table, tuple(rows[0]), len(rows), returning, connection.dialect)
-    return connection.exec_driver_sql(text, tuple(bind(row) for row in rows for bind in binds))
+    return _execute(connection, text, tuple([bind(row) for row in rows for bind in binds]))
+
+
+def scalar(cursor: DBAPICursor) -> Any:
+    """The one value that a statement returned."""
+    ((value,),) = cursor.fetchall()
+    return value
+
+
+def _execute(connection: sa.Connection, text: str, values: tuple[Any, ...]) -> DBAPICursor:
+    cursor = connection.connection.cursor()
+    driver = connection.dialect.loaded_dbapi
+    try:
+        cursor.execute(text, values)
+    except driver.Error as error:
+        raise sa.exc.DBAPIError.instance(text, None, error, driver.Error, hide_parameters=True) from error
+    return cursor
 
 
 @cache

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql.hot import run
+from leadintake.adapters.sql.hot import run, scalar
 from leadintake.adapters.sql.tables import lead_words, leads, users
 from leadintake.application.ports import LeadQuery
 from leadintake.application.views import LeadView, ReachedOutBy
@@ -59,7 +59,7 @@ def flags(row: sa.Row[tuple[object, ...]]) -> list[Flag]:
 
 def _rarest(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> str | None:
     """The word of a query that the fewest leads have, or None when each of them has more than FEW."""
-    counts = {word: run(connection, PROBE, _prefix(firm_id, word)).scalar_one() for word in query.words}
+    counts = {word: scalar(run(connection, PROBE, _prefix(firm_id, word))) for word in query.words}
     rarest = min(counts, key=counts.__getitem__, default=None)
     return rarest if rarest is not None and counts[rarest] <= FEW else None
 

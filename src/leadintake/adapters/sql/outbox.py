@@ -81,7 +81,9 @@ class SqlOutbox:
         All of them are counted by way of their leads, oldest first, whose index by time is there anyway.
         """
         counted = {"firm": self._firm_id, "mailbox": mailbox, "since": since, "most": at_most}
-        return len(run(self._connection, ALL_CONFIRMATIONS if mailbox is None else CONFIRMATIONS_TO, counted).all())
+        return len(
+            run(self._connection, ALL_CONFIRMATIONS if mailbox is None else CONFIRMATIONS_TO, counted).fetchall()
+        )
 
     def claim(self, now: datetime, limit: int, token: UUID) -> list[Letter]:
         """Take due deliveries, and those whose claim ran out, for domain.delivery.LEASE; counts the attempt."""

@@ -94,7 +94,7 @@ class SqlPeople:
 
     def told_of_leads(self) -> list[str]:
         """The addresses of all active users."""
-        return list(run(self._connection, TOLD, {"firm": self._firm_id}).scalars())
+        return [email for (email,) in run(self._connection, TOLD, {"firm": self._firm_id}).fetchall()]
 
     def active_admins(self) -> int:
         """How many admins are active."""

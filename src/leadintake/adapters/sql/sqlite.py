@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from leadintake.adapters.sql.transaction import SqlTransaction
 from leadintake.domain.errors import Unavailable
@@ -29,6 +29,9 @@ LOCK_TIMEOUT_MS = 5_000
 
 LARGEST_GROUP = 64
 READERS = 2
+
+CHECKPOINT_PAGES = 8_000
+"""Of 4 KiB. A page that changes often is written back once for eight times at SQLite's own 1,000; the log takes 32 MB."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ class SqliteDatabase:
         SQLite before 3.51.3 can damage a database whose log two connections write back at once (sqlite.org/wal.html).
         """
         self._loop = asyncio.get_running_loop()
-        self._writing = engine(path, "BEGIN IMMEDIATE", *(() if checkpoint else ("wal_autocheckpoint=0",)))
+        self._writing = engine(path, "BEGIN IMMEDIATE", f"wal_autocheckpoint={CHECKPOINT_PAGES if checkpoint else 0}")
         self._reading = engine(path, "BEGIN", "query_only=ON", "wal_autocheckpoint=0")
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._writer = threading.Thread(target=self._write_until_closed, name="sqlite-writer", daemon=True)
@@ -113,8 +116,7 @@ class SqliteDatabase:
                 outcomes = _commit(connection, group)
             except Exception as error:
                 logger.exception("database_write_failed")
-                failure = Unavailable() if isinstance(error, DBAPIError | sqlite3.Error) else error
-                outcomes = [(job, None, failure) for job in group]
+                outcomes = [(job, None, Unavailable() if _is_everybodys(error) else error) for job in group]
                 if connection is not None:
                     connection.close()
                     connection = None
@@ -137,7 +139,20 @@ class SqliteDatabase:
 
 
 def _commit(connection: sa.Connection, group: list[Job]) -> list[Outcome]:
-    """Run a group in one transaction, each job behind a savepoint, so that one that raises takes only itself back."""
+    """Run a group in one transaction. Where a job raises, run all again, behind savepoints: it takes back only itself.
+
+    Savepoints around every job would cost a fifth of a submission, and jobs seldom raise. A commit that fails is not
+    tried again, because it may have succeeded.
+    """
+    with connection.begin() as transaction:
+        try:
+            return [(job, job.work(SqlTransaction(connection, job.firm_id)), None) for job in group]
+        except Exception as error:
+            if _is_everybodys(error):
+                raise
+            transaction.rollback()
+            if len(group) == 1:
+                return [(group[0], None, error)]
     with connection.begin():
         return [_run(connection, job) for job in group]
 
@@ -148,13 +163,18 @@ def _run(connection: sa.Connection, job: Job) -> Outcome:
     sqlite.execute("SAVEPOINT job")
     try:
         result = job.work(SqlTransaction(connection, job.firm_id))
-    except OperationalError:
-        raise  # A full disk or a broken file: SQLite may have ended the transaction, so nobody's work counts.
-    except Exception as error:  # noqa: BLE001 - it is handed to whoever waits for it
+    except Exception as error:
+        if _is_everybodys(error):
+            raise
         sqlite.execute("ROLLBACK TO job")
         return job, None, error
     sqlite.execute("RELEASE job")
     return job, result, None
+
+
+def _is_everybodys(error: Exception) -> bool:
+    """Whether nobody's work counts: the disk is full, the file broken, and SQLite may have ended the transaction."""
+    return isinstance(error, DBAPIError | sqlite3.Error) and not isinstance(error, IntegrityError)
 
 
 def _answer(outcomes: list[Outcome]) -> None:

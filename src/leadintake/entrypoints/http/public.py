@@ -1,10 +1,6 @@
 """What anyone may call: the form."""
 
-from typing import Any
-
 from litestar import Response, Router, post
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from leadintake.application.views import Receipt
 from leadintake.domain import values
@@ -48,16 +44,10 @@ FORM = {
 }
 
 
-async def limited(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Count the submission against its address before anything is read; raises TooManyRequests."""
-    await serving(connection).submissions.count(client_of(connection))
-
-
 @post(
     "/public/leads",
     operation_id="submitLead",
     summary="Send an enquiry",
-    guards=[limited],
     opt=describe(
         Malformed,
         TooLarge,
@@ -78,6 +68,7 @@ async def submit(request: AnyRequest) -> Response[Receipt]:
     The answer comes once both are safe on disk. Its reference is short enough to read out on the telephone.
     """
     here = serving(request)
+    await here.submissions.count(client_of(request))
     boundary = boundary_of(header(request, "Content-Type") or "")
     given = header(request, "Idempotency-Key")
     key = None if given is None else values.idempotency_key(given)

@@ -1,0 +1,127 @@
+"""A delivery from owed to sent or given up, by the clock."""
+
+from datetime import timedelta
+
+import pytest
+from tests.practice import Practice
+from tests.records import NOW
+
+from leadintake.application.views import DeliveryView
+from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Status
+from leadintake.domain.errors import DeliveryFailed
+from leadintake.domain.events import EventKind
+from leadintake.domain.people import Role
+
+LATER = DeliveryFailed("451 try again", permanent=False)
+NEVER = DeliveryFailed("550 no such mailbox", permanent=True)
+MOMENT = timedelta(microseconds=1)
+
+
+async def confirmation(practice: Practice) -> DeliveryView:
+    """The confirmation of the only lead."""
+    [lead] = await practice.leads()
+    [delivery] = await practice.deliveries(lead.id)
+    return delivery
+
+
+async def failures(practice: Practice) -> int:
+    """How often the timeline of the only lead says that a delivery failed."""
+    user = await practice.user(name="reader")
+    [lead] = await practice.leads()
+    events = await practice.desk.events(user, lead.id)
+    return [event.kind for event in events].count(EventKind.DELIVERY_FAILED)
+
+
+async def test_sent_once(practice: Practice) -> None:
+    """What was sent is not sent again."""
+    await practice.submit()
+    await practice.send_due()
+    practice.clock.advance(GIVE_UP_AFTER)
+    await practice.send_due()
+
+    assert len(practice.mailer.sent) == 1
+    assert (await confirmation(practice)).sent_at == NOW
+    assert await practice.dispatch.next_due() is None
+    assert await practice.dispatch.unsettled() == {}
+
+
+async def test_five_days_of_trying(practice: Practice) -> None:
+    """A delivery that never succeeds is tried for five days and given up, and the timeline says so once."""
+    await practice.submit()
+    practice.mailer.failure = LATER
+    tries = 0
+    while due := await practice.dispatch.next_due():
+        practice.clock.at = due
+        assert len(await practice.send_due()) == 1
+        assert await practice.send_due() == []
+        tries += 1
+
+    given_up = await confirmation(practice)
+    assert tries == given_up.attempts == 29
+    assert NOW + timedelta(days=4) < practice.clock.at < NOW + GIVE_UP_AFTER
+    assert (given_up.status, given_up.last_error) == (Status.FAILED, "451 try again")
+    assert await practice.dispatch.unsettled() == {Status.FAILED: 1}
+    assert await failures(practice) == 1
+
+
+async def test_success_in_the_end(practice: Practice) -> None:
+    """A letter that arrives at last is the one that was written first, and its errors are forgotten."""
+    await practice.submit()
+    practice.mailer.failure = LATER
+    await practice.send_due()
+    waiting = await confirmation(practice)
+    practice.mailer.failure = None
+    practice.clock.advance(timedelta(seconds=30))
+    await practice.send_due()
+    sent = await confirmation(practice)
+
+    assert (waiting.status, waiting.attempts, waiting.last_error) == (Status.PENDING, 1, "451 try again")
+    assert waiting.next_attempt_at == practice.clock.at
+    assert (sent.status, sent.attempts, sent.last_error) == (Status.SENT, 2, None)
+    assert [(letter.attempt, letter.created_at) for letter in practice.mailer.sent] == [(2, NOW)]
+    assert practice.mailer.sent[0].message_id == f"<{sent.id}@firm.example>"
+
+
+async def test_one_refusal_is_nobody_elses(practice: Practice) -> None:
+    """A refused confirmation takes one try, and the attorney is told all the same (P9)."""
+    await practice.user()
+    receipt, _ = await practice.submit()
+    [(first, token), *others] = sorted(await practice.dispatch.claim(10), key=lambda claimed: claimed[0].purpose)
+    practice.mailer.failure = NEVER
+    await practice.dispatch.deliver(first, token)
+    practice.mailer.failure = None
+    for letter, token in others:
+        await practice.dispatch.deliver(letter, token)
+    found = await practice.deliveries(receipt.id)
+
+    assert [(each.status, each.attempts) for each in found] == [(Status.FAILED, 1), (Status.SENT, 1)]
+    assert await practice.dispatch.next_due() is None
+
+
+@pytest.mark.parametrize("failure", [None, LATER, NEVER])
+async def test_who_comes_back_too_late(practice: Practice, failure: DeliveryFailed | None) -> None:
+    """A sender that was away for longer than its lease changes nothing of what another did meanwhile (P7)."""
+    await practice.submit()
+    [(letter, token)] = await practice.dispatch.claim(1)
+    practice.clock.advance(LEASE)
+    [again] = await practice.send_due()
+    practice.mailer.failure = failure
+    await practice.dispatch.deliver(letter, token)
+
+    assert (again.letter.attempt, again.letter.message_id) == (2, letter.message_id)
+    assert (await confirmation(practice)).status is Status.SENT
+    assert await failures(practice) == 0
+
+
+async def test_erased_on_the_way(practice: Practice) -> None:
+    """A lead that is erased while its mail is under way leaves no delivery, and no event after its erasure."""
+    admin = await practice.user(name="admin", role=Role.ADMIN)
+    receipt, _ = await practice.submit()
+    practice.mailer.failure = NEVER
+    claimed = await practice.dispatch.claim(10)
+    await practice.desk.erase(admin, receipt.id)
+    for letter, token in claimed:
+        await practice.dispatch.deliver(letter, token)
+
+    assert (await practice.desk.events(admin, receipt.id))[-1].kind is EventKind.ERASED
+    assert await practice.dispatch.unsettled() == {}

@@ -1,0 +1,114 @@
+"""A practice at work: the use cases over a real database, with stand-ins for all else, and a clock to move."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from uuid import UUID
+
+from tests.fakes import FixedClock, MemoryFiles, PlainPasswords, PlainTokens, RecordingMailer, numbered_ids
+from tests.records import FIRST_FIRM
+
+from leadintake.application.accounts import Accounts
+from leadintake.application.desk import Desk
+from leadintake.application.dispatch import Dispatch, Outcome
+from leadintake.application.intake import Form, Intake, IntakeRules
+from leadintake.application.ports import Database, LeadQuery
+from leadintake.application.retention import Retention
+from leadintake.application.staff import Staff
+from leadintake.application.views import DeliveryView, LeadView, Receipt
+from leadintake.domain.delivery import LEASE
+from leadintake.domain.errors import FieldError, Invalid
+from leadintake.domain.people import Operator, Role, User
+from leadintake.domain.resume import Kind
+
+PASSWORD = "correct horse battery"
+OPERATOR = Operator(FIRST_FIRM)
+SWEEP_AFTER = LEASE
+
+
+def parse_address(raw: str) -> str:
+    """An address is what has an @, and nothing of what is around."""
+    if "@" not in raw:
+        raise Invalid(FieldError("email", "Enter one address."))
+    return raw.strip()
+
+
+@dataclass
+class Practice:
+    """The use cases, made anew for each call from what they need, so that a test may change any of it."""
+
+    database: Database
+    clock: FixedClock = field(default_factory=FixedClock)
+    rules: IntakeRules = field(default_factory=lambda: IntakeRules(frozenset({Kind.PDF}), "firm.example"))
+    mailer: RecordingMailer = field(default_factory=RecordingMailer)
+    passwords: PlainPasswords = field(default_factory=PlainPasswords)
+    tokens: PlainTokens = field(default_factory=PlainTokens)
+    new_id: Callable[[], UUID] = field(default_factory=numbered_ids)
+    random: Iterator[int] = field(default_factory=count)
+    wakes: int = 0
+
+    def __post_init__(self) -> None:
+        self.files = MemoryFiles(now=self.clock)
+
+    @property
+    def intake(self) -> Intake:
+        """Takes submissions."""
+        return Intake(
+            FIRST_FIRM, self.database, self.files, self.rules, parse_address, self.clock, self.new_id,
+            lambda _: next(self.random), self.wake,
+        )  # fmt: skip
+
+    @property
+    def desk(self) -> Desk:
+        """Where leads are worked on."""
+        return Desk(self.database, self.files, self.clock, self.wake)
+
+    @property
+    def accounts(self) -> Accounts:
+        """Signs in and out."""
+        return Accounts(FIRST_FIRM, self.database, self.passwords, self.tokens, self.clock, self.new_id)
+
+    @property
+    def staff(self) -> Staff:
+        """Manages users."""
+        return Staff(self.database, self.passwords, parse_address, self.clock, self.new_id, lambda: PASSWORD)
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """Sends what is owed."""
+        return Dispatch(FIRST_FIRM, self.database, self.mailer, self.clock, self.new_id, lambda: 0)
+
+    @property
+    def retention(self) -> Retention:
+        """Clears away."""
+        return Retention(FIRST_FIRM, self.database, self.files, self.clock, SWEEP_AFTER)
+
+    def wake(self) -> None:
+        """Counts how often the worker was called."""
+        self.wakes += 1
+
+    async def submit(self, content: bytes = b"%PDF-1.7", key: str | None = None, **form: str) -> tuple[Receipt, bool]:
+        """Submit Ada's enquiry with some fields changed."""
+        fields = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@client.example", "file_name": "cv.pdf"}
+        async with self.files.receive() as upload:
+            await upload.write(content)
+            return await self.intake.submit(Form(**{**fields, **form}), upload, key)
+
+    async def user(self, role: Role = Role.ATTORNEY, name: str = "grace") -> User:
+        """Add a user."""
+        email = f"{name}@firm.example"
+        await self.staff.add(OPERATOR, email, name.title(), role, PASSWORD)
+        return await self.staff.find(OPERATOR, email)
+
+    async def leads(self) -> list[LeadView]:
+        """All leads there are, the oldest first."""
+        query = LeadQuery(limit=1000, oldest_first=True)
+        return await self.database.read(FIRST_FIRM, lambda tx: tx.leads.page(query))
+
+    async def deliveries(self, lead_id: UUID) -> list[DeliveryView]:
+        """All that is owed for a lead."""
+        return await self.database.read(FIRST_FIRM, lambda tx: tx.outbox.of_lead(lead_id))
+
+    async def send_due(self) -> list[Outcome]:
+        """Send all that is due now, as the worker does."""
+        return [await self.dispatch.deliver(letter, token) for letter, token in await self.dispatch.claim(100)]
