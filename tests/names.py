@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from functools import cache
 from itertools import islice
 
 from faker.providers import person
@@ -9,7 +10,8 @@ from faker.providers import person
 FROM_EACH = 8
 
 
-def real_names() -> list[str]:
+@cache
+def real_names() -> tuple[str, ...]:
     """Some first and last names of every locale that Faker knows."""
     found: list[str] = []
     for module in pkgutil.iter_modules(person.__path__):
@@ -17,4 +19,4 @@ def real_names() -> list[str]:
         for names in ("first_names", "last_names"):
             if not isinstance(provider.get(names, ()), property):
                 found += islice(provider.get(names, ()), FROM_EACH)
-    return found
+    return tuple(found)

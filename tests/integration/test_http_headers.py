@@ -48,7 +48,7 @@ def test_every_answer(anyone: httpx.Client, method: str, path: str, status: int)
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["cache-control"] == ("no-store" if ".css" not in path else "public, max-age=86400")
-    assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
+    assert re.fullmatch("[0-9a-f]{12}-[0-9a-f]+", answer.headers["x-request-id"])
     assert "server" not in answer.headers
     assert "strict-transport-security" not in answer.headers
     if status >= 400:

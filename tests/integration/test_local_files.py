@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 import pytest
 
-from leadintake.adapters.files.local import CHUNK, LocalFiles
+from leadintake.adapters.files.disk import CHUNK
+from leadintake.adapters.files.local import LocalFiles
 from leadintake.domain.errors import FileUnavailable, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind

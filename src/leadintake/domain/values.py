@@ -21,6 +21,7 @@ BLANK_LETTERS = frozenset("\u2800\u115f\u1160\u3164\uffa0")
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 REFERENCE_BITS = 40
 KEY_MAX_CHARACTERS = 255
+UUID7_RANDOM_BITS = 74
 
 
 def name(raw: str, field: str) -> str:
@@ -62,7 +63,7 @@ def reference(number: int) -> str:
 
 
 def uuid7(milliseconds: int, random_bits: int) -> UUID:
-    """Return the UUID of a moment, in milliseconds since 1970, and 74 random bits (RFC 9562 section 5.7).
+    """Return the UUID of a moment, in milliseconds since 1970, and UUID7_RANDOM_BITS (RFC 9562 section 5.7).
 
     Rows made one after the other lie side by side under such ids: half the pages to write of a submission's rows.
     """

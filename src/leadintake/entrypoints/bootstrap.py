@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -20,7 +19,14 @@ from leadintake.adapters.files.local import LocalFiles
 from leadintake.adapters.mail.console import ConsoleMailer
 from leadintake.adapters.mail.message import wire_address
 from leadintake.adapters.mail.render import Renderer
-from leadintake.adapters.security import Argon2Passwords, JwtTokens, derive, load_or_make_secret, new_password
+from leadintake.adapters.security import (
+    Argon2Passwords,
+    JwtTokens,
+    RandomBits,
+    derive,
+    load_or_make_secret,
+    new_password,
+)
 from leadintake.adapters.sql import checkup
 from leadintake.adapters.sql import migrate as migrations
 from leadintake.adapters.sql.sqlite import SqliteDatabase, engine
@@ -34,7 +40,7 @@ from leadintake.application.ports import Clock
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.domain.errors import Refused
-from leadintake.domain.values import uuid7
+from leadintake.domain.values import UUID7_RANDOM_BITS, uuid7
 from leadintake.entrypoints.settings import BadSetting, Settings
 
 
@@ -58,7 +64,6 @@ async def opened(
     *,
     is_server: bool = True,
     now: Clock = lambda: datetime.now(UTC),
-    new_id: Callable[[], UUID] = lambda: uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)),
 ) -> AsyncIterator[App]:
     """The application on what the settings say, until the context ends; raises NotReady, BadSetting or OSError.
 
@@ -69,6 +74,11 @@ async def opened(
     if found is not Schema.CURRENT:
         raise NotReady(found.value)
     secret = settings.secret_key or _kept_secret(settings)
+    random_bits = RandomBits()
+
+    def new_id() -> UUID:
+        return uuid7(time.time_ns() // 1_000_000, random_bits(UUID7_RANDOM_BITS))
+
     mailer = ConsoleMailer(settings.mail_dir, _renderer(settings))
     async with AsyncExitStack() as closing:
         closing.push_async_callback(asyncio.to_thread, mailer.close)
@@ -80,7 +90,7 @@ async def opened(
         closing.push_async_callback(asyncio.to_thread, passwords.close)
         tokens = JwtTokens(secret, issuer=settings.base_url)
         yield App(
-            Intake(FIRST_FIRM, database, files, _rules(settings), parse_address, now, new_id, secrets.randbits, wake),
+            Intake(FIRST_FIRM, database, files, _rules(settings), parse_address, now, new_id, random_bits, wake),
             Desk(database, files, now, wake),
             Accounts(FIRST_FIRM, database, passwords, tokens, now, new_id),
             Staff(database, passwords, parse_address, now, new_id, new_password),

@@ -134,7 +134,7 @@ async def test_a_reference_is_unique(database: Database) -> None:
 
 
 async def test_a_file_is_of_one_lead(database: Database) -> None:
-    """Two leads cannot refer to one file; that is a fault of ours, not something to try again with another reference."""
+    """Two leads cannot refer to one file; that is our fault, and another reference would not help."""
     await store(database, lead(1))
     with pytest.raises(sa.exc.IntegrityError):
         await store(database, lead(2, resume=lead(1).resume))

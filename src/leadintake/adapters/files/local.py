@@ -1,7 +1,7 @@
 """Resumes as files in one folder, read and written in threads, and never whole in memory."""
 
-import asyncio
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import AsyncIterator, Callable
@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from uuid import uuid4
 
+from leadintake.adapters.files.disk import CHUNK, OpenFile, create, done, sync, write
 from leadintake.application.ports import Received
 from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding
 
 T = TypeVar("T")
-
-CHUNK = 256 * 1024
-"""Bytes a hop to a thread carries: less memory, and faster, than 1 MiB."""
 
 THREADS = 4
 """With 16 and with 64 uploads at once, 4 of 2, 4, 8 and 16 threads stored the most and answered soonest (on 2 cores).
@@ -50,6 +48,8 @@ class LocalFiles:
         self.max_bytes = max_bytes
         self.inspect = inspect
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self._process = uuid4().hex
+        self._parts = itertools.count()
 
     def close(self) -> None:
         """Return once the threads are done with what they began."""
@@ -60,6 +60,10 @@ class LocalFiles:
         if not BARE_NAME.fullmatch(path):
             raise FileUnavailable
         return self.folder / path
+
+    def new_part(self) -> Path:
+        """The name of a file that is not kept yet, which no other process uses."""
+        return self.folder / f"{self._process}-{next(self._parts)}.part"
 
     @asynccontextmanager
     async def receive(self) -> AsyncIterator["LocalUpload"]:
@@ -115,7 +119,7 @@ class LocalFiles:
         space = os.statvfs(self.folder)
         if space.f_bavail * space.f_frsize < self.max_bytes:
             raise Unavailable
-        path = part_of(self.folder)
+        path = self.new_part()
         try:
             with create(path) as file:
                 write(file, PROBE)
@@ -131,7 +135,7 @@ class LocalUpload:
 
     def __init__(self, store: LocalFiles) -> None:
         self._store = store
-        self._path = part_of(store.folder)
+        self._path = store.new_part()
         self._file: FileIO | None = None
         self._buffer = bytearray()
         self._size = 0
@@ -206,51 +210,3 @@ class LocalUpload:
         if not self._kept:
             with suppress(OSError):  # the sweep finds it
                 self._path.unlink()
-
-
-class OpenFile:
-    """A file that is closed when nobody can read it any more, be it an iterator, even one never begun, or a thread."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __del__(self) -> None:
-        os.close(self._descriptor)
-
-    def read(self) -> bytes:
-        """The next bytes; none at the end."""
-        return os.read(self._descriptor, CHUNK)
-
-
-def part_of(folder: Path) -> Path:
-    """A new name for a file that is not kept yet."""
-    return folder / f"{uuid4().hex}.part"
-
-
-def create(path: Path) -> FileIO:
-    """Make a file that only this user may read; raises OSError, also where there is one."""
-    return FileIO(path, "x+", opener=partial(os.open, mode=0o600))
-
-
-def write(file: FileIO, content: bytes | bytearray) -> None:
-    """Write all of it; raises OSError. Unbuffered, because every call to the system gives up the interpreter's lock."""
-    written = 0
-    while written < len(content):
-        written += file.write(memoryview(content)[written:])
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable; raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-async def done(hop: Future[T]) -> T:
-    """Wait for a thread; its OSError, such as of a full or lost disk, becomes Unavailable."""
-    try:
-        return await asyncio.wrap_future(hop)
-    except OSError as error:
-        raise Unavailable from error

@@ -31,7 +31,7 @@ LARGEST_GROUP = 64
 READERS = 2
 
 CHECKPOINT_PAGES = 8_000
-"""Of 4 KiB. A page that changes often is written back once for eight times at SQLite's own 1,000; the log takes 32 MB."""
+"""Of 4 KiB. A hot page is written back once for eight times at the default of 1,000; the log takes 32 MB."""
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """The outermost layer: what every request and every answer gets, whatever lies beneath and however it fails."""
 
+import itertools
 import re
 import secrets
 import time
@@ -14,6 +15,9 @@ from prometheus_client import Counter, Histogram
 from leadintake.domain.errors import Malformed
 from leadintake.entrypoints.http.problems import Answer, answer
 from leadintake.entrypoints.settings import Settings
+
+PROCESS = secrets.token_hex(6)
+served = itertools.count(1)
 
 KNOWN_METHODS = frozenset({"GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT"})
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -97,9 +101,9 @@ class Observed:
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The client's own id where it is plain, else a random one."""
+    """The client's own id where it is plain, else one that no other request of any process has."""
     given = next((value for name, value in headers if name == b"x-request-id"), b"")
-    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return given.decode() if REQUEST_ID.fullmatch(given) else f"{PROCESS}-{next(served):x}"
 
 
 def _record(scope: HTTPScope, status: int, duration: float) -> None:

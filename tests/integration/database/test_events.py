@@ -1,0 +1,59 @@
+"""What every Database promises of events: kept in order, for ever, and as they were."""
+
+from datetime import timedelta
+
+from tests.records import FIRST_FIRM, NOW, lead, user
+
+from leadintake.application.ports import Database, Transaction
+from leadintake.domain.events import PROSPECT, SYSTEM, Actor, ActorKind, Event, EventKind
+
+
+async def test_a_timeline(database: Database) -> None:
+    """Events come back in the order they were written, whatever their times, with who made them and all their data."""
+    data: dict[str, str | int] = {"text": "Zoë '\" \\ 李 😀", "number": 2**53 - 1, "negative": -1, "empty": ""}
+    written = [
+        Event(lead().id, EventKind.SUBMITTED, NOW, PROSPECT, data),
+        Event(lead().id, EventKind.NOTES_CHANGED, NOW, user().actor, {"characters": 0}),
+        Event(lead().id, EventKind.DELIVERY_FAILED, NOW - timedelta(days=1), SYSTEM),
+    ]
+
+    def work(tx: Transaction) -> list[int]:
+        tx.people.add(user(), "hash")
+        tx.events.add(Event(lead(2).id, EventKind.SUBMITTED, NOW, PROSPECT))
+        return [tx.events.add(event) for event in written]
+
+    ids = await database.write(FIRST_FIRM, work)
+    found = await database.read(FIRST_FIRM, lambda tx: tx.events.of_lead(lead().id))
+
+    assert [(Event(lead().id, view.kind, view.at, view.actor, view.data), view.id) for view in found] == [
+        *zip(written, ids, strict=True)
+    ]
+    assert ids == sorted(set(ids))
+
+
+async def test_actors_by_their_names_of_today(database: Database) -> None:
+    """Who is renamed has the new name in the timeline too."""
+
+    def work(tx: Transaction) -> None:
+        tx.people.add(user(), "hash")
+        tx.events.add(Event(lead().id, EventKind.RESUME_OPENED, NOW, user().actor))
+        tx.people.save(user(full_name="Joan Clarke"))
+
+    await database.write(FIRST_FIRM, work)
+    [event] = await database.read(FIRST_FIRM, lambda tx: tx.events.of_lead(lead().id))
+
+    assert event.actor == Actor(ActorKind.USER, user().id, "Joan Clarke")
+
+
+async def test_every_kind(database: Database) -> None:
+    """Every kind of event there is or ever was can be kept."""
+
+    def work(tx: Transaction) -> None:
+        for kind in EventKind:
+            tx.events.add(Event(lead().id, kind, NOW, SYSTEM))
+
+    await database.write(FIRST_FIRM, work)
+    found = await database.read(FIRST_FIRM, lambda tx: tx.events.of_lead(lead().id))
+
+    assert [event.kind for event in found] == list(EventKind)
+    assert await database.read(FIRST_FIRM, lambda tx: tx.events.of_lead(lead(2).id)) == []
