@@ -31,7 +31,7 @@ LONGEST_BACK_OFF = 30.0
 GRACE = 5.0
 """Seconds that letters in flight get to arrive in; `serve` has waited up to 20 for requests before."""
 
-SWEEP_EVERY = timedelta(minutes=15)
+SWEEP_EVERY = timedelta(hours=1)
 PRUNE_EVERY = timedelta(hours=1)
 
 ENDS = {
@@ -117,6 +117,8 @@ class Outbox:
         self._more_is_due = len(claimed) == room
         if self._more_is_due:
             return LONGEST_SLEEP if len(self._in_flight) == IN_FLIGHT else 0
+        if self._wake.is_set():  # There is more already, so when the next is due does not matter.
+            return LONGEST_SLEEP
         due = await self._dispatch.next_due()
         until_due = (due - self._dispatch.now()).total_seconds() if due else LONGEST_SLEEP
         return min(max(until_due, SHORTEST_SLEEP), LONGEST_SLEEP)

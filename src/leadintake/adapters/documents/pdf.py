@@ -4,35 +4,35 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 
 from leadintake.adapters.documents.source import BLANK, CHUNK_BYTES, OVERLAP_BYTES, Damaged, Source
 from leadintake.domain.resume import Finding, Flag, Kind
 
 FLAGS = {
-    b"/Encrypt": Flag.ENCRYPTED,
-    b"/EmbeddedFile": Flag.EMBEDDED_FILE,
-    b"/EmbeddedFiles": Flag.EMBEDDED_FILE,
-    b"/GoToE": Flag.ACTIVE_CONTENT,
-    b"/GoToR": Flag.ACTIVE_CONTENT,
-    b"/ImportData": Flag.ACTIVE_CONTENT,
-    b"/JavaScript": Flag.ACTIVE_CONTENT,
-    b"/Launch": Flag.ACTIVE_CONTENT,
-    b"/RichMedia": Flag.ACTIVE_CONTENT,
-    b"/SubmitForm": Flag.ACTIVE_CONTENT,
+    b"Encrypt": Flag.ENCRYPTED,
+    b"EmbeddedFile": Flag.EMBEDDED_FILE,
+    b"EmbeddedFiles": Flag.EMBEDDED_FILE,
+    b"GoToE": Flag.ACTIVE_CONTENT,
+    b"GoToR": Flag.ACTIVE_CONTENT,
+    b"ImportData": Flag.ACTIVE_CONTENT,
+    b"JavaScript": Flag.ACTIVE_CONTENT,
+    b"Launch": Flag.ACTIVE_CONTENT,
+    b"RichMedia": Flag.ACTIVE_CONTENT,
+    b"SubmitForm": Flag.ACTIVE_CONTENT,
 }
-"""Without /OpenAction, which mostly opens a page, and /JS, which needs /JavaScript beside it and occurs by chance."""
+"""Without OpenAction, which mostly opens a page, and JS, which needs JavaScript beside it and occurs by chance."""
 
-NAME = re.compile(
-    b"/(?:"
-    + b"|".join(name[1:] for name in FLAGS)
-    + rb"|[A-Za-z]{0,12}#[0-9A-Fa-f]{2}[A-Za-z0-9#]{0,40}+)(?![^\0\t\n\f\r ()<>\[\]{}/%])"
-)
+NAME = re.compile(rb"/([A-Za-z0-9#]{5,60}+)(?![^\0\t\n\f\r ()<>\[\]{}/%])")
+"""A name as long as those above may be, also with every character escaped. One pass over the file finds them all."""
+
 ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
-
-SLASHES_MAX = 200_000
 NAMES_MAX = 2_000
-OBJECT_STREAM = b"/ObjStm"
+
+SMALL_BYTES = 1024 * 1024
+SLASHES_MAX = 200_000
+"""In a file that is not small, a slash costs too much to look at more of them."""
+
+OBJECT_STREAM = b"ObjStm"
 OBJECT_STREAMS_MAX = 256
 OBJECT_STREAM_PACKED_MAX_BYTES = 64 * 1024
 OBJECT_STREAMS_INFLATED_MAX_BYTES = 1024 * 1024
@@ -41,43 +41,52 @@ HEAD_BYTES = 2048
 """Twice as far as a header may begin."""
 
 
+class Tangled(Exception):
+    """The file was made to tire whoever looks through it."""
+
+
 def read_pdf(source: Source) -> Finding:
     """Take what begins as a PDF; raise Damaged where nothing follows the version in its header."""
     version_and_more = source.read(0, HEAD_BYTES).partition(b"%PDF-")[2].strip(BLANK)
     if len(version_and_more.split(maxsplit=1)) < 2:  # noqa: PLR2004
         raise Damaged
     flags = set(_ending(source))
-    names: set[bytes] = set()
-    slashes = 0
-    for text in _texts(source):
-        slashes += text.count(b"/")
-        if slashes > SLASHES_MAX or len(names) > NAMES_MAX:
-            flags.add(Flag.ACTIVE_CONTENT)  # made to tire whoever looks through it
-            break
-        names.update(NAME.findall(text))
-    for name in islice(names, NAMES_MAX):
-        plain = ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), name)
-        if plain in FLAGS:
-            flags.add(FLAGS[plain])
+    try:
+        flags |= {FLAGS[name] for name in _telling(source) & FLAGS.keys()}
+    except Tangled:
+        flags.add(Flag.ACTIVE_CONTENT)
     return Finding(Kind.PDF, frozenset(flags))
 
 
-def _texts(source: Source) -> Iterator[bytes]:
-    """The file in pieces, then what its object streams hold, up to a limit: newer writers keep most names in those."""
-    starts: set[int] = set()
+def _telling(source: Source) -> set[bytes]:
+    """The names that may be among FLAGS, unescaped; raises Tangled."""
+    names: set[bytes] = set()
+    for found in _names(source):
+        names |= {name for name in found if name in FLAGS or b"#" in name}
+        if len(names) > NAMES_MAX:
+            raise Tangled
+    return {ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), name) for name in names}
+
+
+def _names(source: Source) -> Iterator[set[bytes]]:
+    """The names in each piece of the file, then those in its object streams: newer writers keep most of them there."""
+    starts: list[int] = []
+    slashes = 0
     for at, chunk in source.chunks():
-        yield chunk
-        found = chunk.find(OBJECT_STREAM)
-        while found >= 0 and len(starts) < OBJECT_STREAMS_MAX:
-            starts.add(at + found)
-            found = chunk.find(OBJECT_STREAM, found + 1)
+        slashes += chunk.count(b"/") if source.size > SMALL_BYTES else 0
+        if slashes > SLASHES_MAX:
+            raise Tangled
+        found = set(NAME.findall(chunk))
+        yield found
+        if OBJECT_STREAM in found and len(starts) < OBJECT_STREAMS_MAX:
+            starts += [at + match.start() for match in re.finditer(OBJECT_STREAM, chunk)]
     room = OBJECT_STREAMS_INFLATED_MAX_BYTES
-    for start in sorted(starts):
+    for start in starts[:OBJECT_STREAMS_MAX]:
         packed = source.read(start, OBJECT_STREAM_PACKED_MAX_BYTES).partition(b"stream")[2].lstrip(b"\r\n")
         with suppress(zlib.error):
             text = zlib.decompressobj().decompress(packed, room)
             room -= len(text)
-            yield text
+            yield set(NAME.findall(text))
         if room <= 0:
             break
 

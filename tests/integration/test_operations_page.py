@@ -1,0 +1,58 @@
+"""docs/operations.md says what the service does: its lists of events, metrics and times are compared with the code."""
+
+import re
+from datetime import timedelta
+
+from prometheus_client import REGISTRY
+from tests.pages import ROOT, page, table
+
+from leadintake.adapters.sql.sqlite import LOCK_TIMEOUT_MS
+from leadintake.domain import delivery
+from leadintake.entrypoints import worker
+from leadintake.entrypoints.commands.serve import DRAIN_SECONDS
+from leadintake.entrypoints.errors import BY_SLUG
+from leadintake.entrypoints.http import ops, problems
+
+PAGE = page("docs/operations.md")
+LOGGED = re.compile(r'\blog(?:ger)?\.(?:info|warning|error|exception)\(\s*"(\w+)"')
+
+
+def test_events_of_the_log() -> None:
+    """The page has every event that the source logs, and no other."""
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    outcomes = {event for _, event in worker.ENDS.values()}
+    failures = {slug.replace("-", "_") for slug, meaning in BY_SLUG.items() if meaning.status >= 500}
+    every = {*LOGGED.findall(source), *outcomes, *failures}
+
+    assert {row[0] for row in table(PAGE, "event", "level", "means")} == {f"`{event}`" for event in every}
+
+
+def test_metrics() -> None:
+    """The page has every metric of the service, under the name that is scraped."""
+    ours = [metric for metric in REGISTRY.collect() if metric.name.startswith("leadintake_")]
+    names = {f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`" for metric in ours}
+
+    assert {row[0] for row in table(PAGE, "metric", "labels", "is")} == names
+
+
+def test_times() -> None:
+    """The page has the times that the code sets."""
+
+    def shown(time: timedelta, unit: str) -> str:
+        return f"{time // timedelta(**{unit: 1})} {unit}"
+
+    assert table(PAGE, "what", "how long") == [
+        ["a stop waits for requests under way", f"{DRAIN_SECONDS} seconds"],
+        ["a stop then waits for mails being sent", f"{worker.GRACE:g} seconds"],
+        ["a try to send a mail", shown(delivery.SEND_TIMEOUT, "seconds")],
+        ["a claim on a mail, after which it may be claimed again", shown(delivery.LEASE, "minutes")],
+        ["first delay before another try", shown(delivery.FIRST_DELAY, "seconds")],
+        ["longest delay before another try", shown(delivery.LONGEST_DELAY, "hours")],
+        ["a mail is given up", shown(delivery.GIVE_UP_AFTER, "days")],
+        ["the worker looks for mail that was not announced to it", f"every {worker.LONGEST_SLEEP:g} seconds"],
+        ["a command or the service waits for the database", f"{LOCK_TIMEOUT_MS // 1000} seconds"],
+        ["each check of `/health/ready`", f"{ops.PING_SECONDS:g} seconds"],
+        ["`Retry-After` of a 503", f"{problems.RETRY_AFTER} seconds"],
+        ["the sweep runs", f"every {shown(worker.SWEEP_EVERY, 'minutes')}"],
+        ["old keys and sessions are removed", f"every {shown(worker.PRUNE_EVERY, 'minutes')}"],
+    ]
