@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 from uuid import UUID
 
-from leadintake.application.ports import Claims, Letter, Received
+from leadintake.application.database import Letter
+from leadintake.application.ports import Claims, Received
 from leadintake.domain.errors import FileUnavailable, TooLarge
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind

@@ -9,10 +9,10 @@ from tests.fakes import FixedClock, MemoryFiles, PlainPasswords, PlainTokens, Re
 from tests.records import FIRST_FIRM
 
 from leadintake.application.accounts import Accounts
+from leadintake.application.database import Database, LeadQuery
 from leadintake.application.desk import Desk
 from leadintake.application.dispatch import Dispatch, Outcome
 from leadintake.application.intake import Form, Intake, IntakeRules
-from leadintake.application.ports import Database, LeadQuery
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.application.views import DeliveryView, LeadView, Receipt

@@ -14,7 +14,7 @@ from tests.documents import pdf
 from tests.service import Service, form, running
 
 from leadintake.application.app import App
-from leadintake.application.ports import Letter
+from leadintake.application.database import Letter
 from leadintake.domain.errors import DeliveryFailed
 from leadintake.domain.people import Role
 

@@ -9,7 +9,7 @@ import stat
 import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -36,23 +36,20 @@ def folder(tmp_path: Path) -> Path:
 async def files(folder: Path) -> AsyncIterator[LocalFiles]:
     """An empty store; at the end of each test all its files must be closed, and none half written."""
     store = LocalFiles(folder, len(CONTENT), lambda _: Finding(Kind.PDF))
-    before = open_files()
+    before = open_files(folder)
     yield store
     store.close()
-    assert open_files() == before
+    assert open_files(folder) == before
     assert [name for name in names(folder) if name.endswith(".part")] == []
 
 
-def open_files() -> list[int]:
-    """The descriptors of regular files that this process has open."""
+def open_files(folder: Path) -> list[str]:
+    """What this process has open in a folder, removed files too; other tests' threads open files of their own."""
     found = []
-    for descriptor in range(256):
-        try:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                found.append(descriptor)
-        except OSError:
-            continue
-    return found
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(str(descriptor.readlink()))
+    return sorted(path for path in found if path.startswith(f"{folder}/"))
 
 
 def names(folder: Path) -> list[str]:
@@ -272,28 +269,28 @@ async def test_what_is_read_is_what_was_checked(files: LocalFiles, folder: Path)
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 3])
-async def test_a_download_that_is_given_up_is_closed(files: LocalFiles, chunks: int) -> None:
+async def test_a_download_that_is_given_up_is_closed(files: LocalFiles, folder: Path, chunks: int) -> None:
     """As soon as event loop and threads come round, and also when nobody ever asked for the first byte."""
     await store(files)
-    before = open_files()
+    before = open_files(folder)
     download = await files.open(RESUME)
     for _ in range(chunks):
         await anext(download)
-    during = open_files()
+    during = open_files(folder)
     del download
     for _ in range(5):
         await asyncio.sleep(0)
     files.close()
 
     assert len(during) == len(before) + 1
-    assert open_files() == before
+    assert open_files(folder) == before
 
 
-async def test_a_download_that_is_cancelled_is_closed(files: LocalFiles) -> None:
+async def test_a_download_that_is_cancelled_is_closed(files: LocalFiles, folder: Path) -> None:
     """Whether a thread is checking the file or reading it."""
     await store(files)
 
-    before = open_files()
+    before = open_files(folder)
 
     async def read() -> None:
         async for _ in await files.open(RESUME):
@@ -308,7 +305,7 @@ async def test_a_download_that_is_cancelled_is_closed(files: LocalFiles) -> None
         del download
     files.close()
 
-    assert open_files() == before
+    assert open_files(folder) == before
 
 
 async def test_old_files_are_found_whatever_lies_beside_them(files: LocalFiles, folder: Path) -> None:

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.records import NOW
 
@@ -72,6 +72,8 @@ def test_delays_never_shrink(attempt: int) -> None:
     assert one <= two <= NOW + 2 * (one - NOW)
 
 
+@example(1, 0, FIRST_DELAY)
+@example(1, 0, FIRST_DELAY + timedelta(microseconds=1))
 @given(attempts, jitters, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=10)))
 def test_giving_up(attempt: int, jitter: float, left: timedelta) -> None:
     """No try is made at the end or after it, and none before it is left out."""

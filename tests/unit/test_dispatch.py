@@ -100,11 +100,9 @@ async def test_postponed(failure: Exception, reason: str) -> None:
     assert database.recorded == []
 
 
-@pytest.mark.parametrize(
-    ("permanent", "after"), [(True, timedelta(0)), (False, GIVE_UP_AFTER), (False, GIVE_UP_AFTER * 2)]
-)
+@pytest.mark.parametrize(("permanent", "after"), [(True, timedelta(0)), (False, GIVE_UP_AFTER - timedelta(seconds=1))])
 async def test_given_up(permanent: bool, after: timedelta) -> None:  # noqa: FBT001 - a parameter
-    """What was refused for good, or is too old, is given up, and the timeline says so."""
+    """What was refused for good, or has no time left for another try, is given up, and the timeline says so."""
     database = Settlements()
     mailer = RecordingMailer(DeliveryFailed("550 no", permanent=permanent))
     outcome = await dispatch(database, mailer, after=after).deliver(letter(attempt=3), TOKEN)
@@ -113,6 +111,18 @@ async def test_given_up(permanent: bool, after: timedelta) -> None:  # noqa: FBT
     assert database.settled == [(Status.FAILED, letter().delivery_id, TOKEN, "550 no")]
     data: dict[str, str | int] = {"delivery_id": str(letter().delivery_id), "attempts": 3}
     assert database.recorded == [Event(letter().lead_id, EventKind.DELIVERY_FAILED, NOW + after, SYSTEM, data)]
+
+
+@pytest.mark.parametrize("age", [GIVE_UP_AFTER, GIVE_UP_AFTER * 2])
+async def test_too_old_to_be_sent_unasked(age: timedelta) -> None:
+    """What a restored backup owes is not sent days later; it is given up, and waits for a person to ask for it."""
+    database, mailer = Settlements(), RecordingMailer()
+    outcome = await dispatch(database, mailer, after=age).deliver(letter(attempt=1), TOKEN)
+
+    assert mailer.sent == []
+    assert outcome.status is Status.FAILED
+    assert [status for status, *_ in database.settled] == [Status.FAILED]
+    assert [event.kind for event in database.recorded] == [EventKind.DELIVERY_FAILED]
 
 
 async def test_a_lost_claim_records_nothing() -> None:

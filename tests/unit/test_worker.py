@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from tests.letters import letter
 
 from leadintake.application.app import App
+from leadintake.application.database import Letter
 from leadintake.application.dispatch import Dispatch
-from leadintake.application.ports import Letter
 from leadintake.domain.errors import DeliveryFailed, Unavailable
 from leadintake.entrypoints.worker import IN_FLIGHT, running
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.ports import Claims, Clock, Database, Passwords, Tokens, Transaction
+from leadintake.application.database import Database, Transaction
+from leadintake.application.ports import Claims, Clock, Passwords, Tokens
 from leadintake.application.views import SessionView
 from leadintake.domain.errors import FieldError, Invalid, NotFound, NotSignedIn, SessionOver, WrongCredentials
 from leadintake.domain.people import Session, User, check_password, is_hashable

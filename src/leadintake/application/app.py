@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from leadintake.application.accounts import Accounts
+from leadintake.application.database import Database
 from leadintake.application.desk import Desk
 from leadintake.application.dispatch import Dispatch
 from leadintake.application.intake import Intake
-from leadintake.application.ports import Database, FileStore
+from leadintake.application.ports import FileStore
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from leadintake.application.ports import Clock, Database, FileStore, LeadQuery, Position, Transaction
+from leadintake.application.database import Database, LeadQuery, Position, Transaction
+from leadintake.application.ports import Clock, FileStore
 from leadintake.application.record import record
 from leadintake.application.views import DeliveryView, EventView, LeadView
 from leadintake.domain.delivery import RETRYABLE

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from leadintake.application.ports import Clock, Database, Letter, Mailer, Transaction
+from leadintake.application.database import Database, Letter, Transaction
+from leadintake.application.ports import Clock, Mailer
 from leadintake.application.record import record
 from leadintake.domain.delivery import SEND_TIMEOUT, Status, next_attempt
 from leadintake.domain.errors import DeliveryFailed
@@ -40,7 +41,13 @@ class Dispatch:
         return [(letter, token) for letter in letters]
 
     async def deliver(self, letter: Letter, token: UUID) -> Outcome:
-        """Make one attempt and settle it. Whatever the mailer does, the delivery ends as sent, postponed or failed."""
+        """Make one attempt and settle it. Whatever the mailer does, the delivery ends as sent, postponed or failed.
+
+        One whose time is over is failed unsent, for a person to ask for: it may come from a restored backup, or be what
+        kills the process every time.
+        """
+        if self.now() >= letter.give_up_at:
+            return await self._settle_failure(letter, token, "Too old to be sent unasked.", permanent=True)
         try:
             async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
                 answer = await self.mailer.send(letter)

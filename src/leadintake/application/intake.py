@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from leadintake.application.ports import Clock, Database, FileStore, Submission, Transaction, Upload
+from leadintake.application.database import Database, Submission, Transaction
+from leadintake.application.ports import Clock, FileStore, Upload
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 from leadintake.domain import values
@@ -125,10 +126,12 @@ class Intake:
         raise Unavailable
 
     def _add(self, tx: Transaction, *, lead: Lead, key: str | None) -> Receipt:
-        receipt = Receipt(lead.id, lead.reference, lead.created_at)
+        now = self.now()  # Taken in the order of the commits, so that no lead appears behind a page already read.
+        lead = replace(lead, created_at=now, updated_at=now)
+        receipt = Receipt(lead.id, lead.reference, now)
         if key is not None:
             submission = Submission(key, fingerprint(lead), receipt)
-            earlier = tx.submissions.claim(submission, expired_before=lead.created_at - KEY_LIFETIME)
+            earlier = tx.submissions.claim(submission, expired_before=now - KEY_LIFETIME)
             if earlier is not None:
                 if earlier.fingerprint != submission.fingerprint:
                     raise KeyReused

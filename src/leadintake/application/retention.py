@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from leadintake.application.database import Database, Transaction
 from leadintake.application.intake import KEY_LIFETIME
-from leadintake.application.ports import Clock, Database, FileStore, Transaction
+from leadintake.application.ports import Clock, FileStore
 from leadintake.domain.people import SESSION_LIFETIME
 
 SWEEP_BATCH = 500

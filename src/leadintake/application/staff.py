@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from leadintake.application.ports import Clock, Database, Passwords, Transaction
+from leadintake.application.database import Database, Transaction
+from leadintake.application.ports import Clock, Passwords
 from leadintake.application.views import UserView
 from leadintake.domain import values
 from leadintake.domain.errors import LastAdmin, NotFound

@@ -18,6 +18,14 @@ JOINERS = frozenset("\u200c\u200d")
 BLANK_LETTERS = frozenset("\u2800\u115f\u1160\u3164\uffa0")
 """Characters that count as symbols or letters and show nothing."""
 
+BLANK = BLANK_LETTERS | JOINERS
+
+NONCHARACTERS = frozenset(
+    chr(code)
+    for code in [*range(0xFDD0, 0xFDF0), *(plane << 16 | low for plane in range(17) for low in (0xFFFE, 0xFFFF))]
+)
+"""The 66 code points that never will be characters (Unicode 23.7)."""
+
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 REFERENCE_BITS = 40
 KEY_MAX_CHARACTERS = 255
@@ -27,12 +35,13 @@ UUID7_RANDOM_BITS = 74
 def name(raw: str, field: str) -> str:
     """Return a person's name in NFC, trimmed, without invisible format characters; raise Invalid if it cannot be one.
 
-    Lengths count code points. Control, private-use and unassigned characters are refused: no name contains them.
+    Lengths count code points. Control and private-use characters are refused: no name contains them. Unassigned ones
+    are taken, because a newer Unicode than the interpreter's has more characters for names.
     """
     kept: list[str] = []
     for character in raw:
         category = unicodedata.category(character)
-        if category in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}:
+        if category in {"Cc", "Cs", "Co", "Zl", "Zp"} or character in NONCHARACTERS:
             raise Invalid(
                 FieldError(field, "Remove the control characters; use letters as in a passport or a signature.")
             )
@@ -41,7 +50,7 @@ def name(raw: str, field: str) -> str:
     text = "".join(kept).strip()
     if len(text) <= NAME_MAX_CHARACTERS * MOST_DECOMPOSED:
         text = unicodedata.normalize("NFC", text)
-    if not any(unicodedata.category(c)[0] not in "ZCM" and c not in BLANK_LETTERS for c in text):
+    if not any(unicodedata.category(c)[0] not in "ZM" and c not in BLANK for c in text):
         raise Invalid(FieldError(field, "Fill in this field."))
     if len(text) > NAME_MAX_CHARACTERS:
         raise Invalid(FieldError(field, f"Use at most {NAME_MAX_CHARACTERS} characters."))

@@ -11,8 +11,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from leadintake.application.app import App
+from leadintake.application.database import Letter
 from leadintake.application.dispatch import Dispatch
-from leadintake.application.ports import Letter
 from leadintake.domain.delivery import Status
 
 IN_FLIGHT = 32

@@ -12,7 +12,7 @@ from tests.records import FIRST_FIRM, NOW, SECOND_FIRM
 from leadintake.adapters.sql import migrate
 from leadintake.adapters.sql.sqlite import SqliteDatabase, engine
 from leadintake.adapters.sql.tables import firms
-from leadintake.application.ports import Database
+from leadintake.application.database import Database
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from tests.practice import OPERATOR, PASSWORD, Practice
 from tests.records import FIRST_FIRM, NOW
 
 from leadintake.application.accounts import ACCESS_LIFETIME, Grant, Identity
+from leadintake.application.ports import Claims
 from leadintake.application.staff import Update
 from leadintake.domain.errors import Invalid, NotFound, NotSignedIn, SessionOver, WrongCredentials
 from leadintake.domain.people import SESSION_IDLE, SESSION_LIFETIME, Role
@@ -206,6 +207,19 @@ async def test_a_wrong_secret_changes_nothing(practice: Practice) -> None:
     await practice.accounts.revoke(forged)
 
     assert await is_signed_in(practice, await practice.accounts.refresh(grant.refresh_token))
+
+
+async def test_a_token_for_somebody_elses_session(practice: Practice) -> None:
+    """A token counts only for the user whose session it names, whoever signed it."""
+    grant = await signed_in(practice)
+    identity = await practice.accounts.authenticate(grant.access_token)
+    joan = await practice.user(name="joan")
+    token = practice.tokens.issue(Claims(joan.id, identity.session_id), NOW, ACCESS_LIFETIME)
+
+    with pytest.raises(NotSignedIn):
+        await practice.accounts.authenticate(token)
+    await practice.accounts.revoke(token)
+    assert await is_signed_in(practice, grant)
 
 
 async def test_an_idle_session_ends(practice: Practice) -> None:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from tests.practice import OPERATOR, Practice
 from tests.records import FIRST_FIRM
 
+from leadintake.application.database import Database, Transaction
 from leadintake.application.intake import KEY_LIFETIME, Limit
-from leadintake.application.ports import Database, Transaction
 from leadintake.application.staff import Update
 from leadintake.application.views import EventView
 from leadintake.domain.delivery import Purpose, Status

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, delivery, lead, session, user
 
-from leadintake.application.ports import (
+from leadintake.application.database import (
     Database,
     Events,
     LeadQuery,

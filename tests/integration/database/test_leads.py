@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.records import FIRST_FIRM, NOW, delivery, lead, user
 
-from leadintake.application.ports import Database, LeadQuery, Position, Submission, Transaction
+from leadintake.application.database import Database, LeadQuery, Position, Submission, Transaction
 from leadintake.application.record import record
 from leadintake.application.views import LeadView, ReachedOutBy, Receipt
 from leadintake.domain.errors import NotFound, ReferenceTaken
@@ -200,12 +200,13 @@ async def test_filters_and_search(database: Database) -> None:
     stored = [
         lead(1, first_name="Zoë"),
         lead(2, first_name="Zoe", state=State.REACHED_OUT),
-        lead(3, first_name="Zora", created_at=NOW + MICROSECOND),
+        lead(3, first_name="Zora Zoya", last_name="Lovelace-Zorn", created_at=NOW + MICROSECOND),
     ]
     await store(database, *stored)
 
     assert await listed(database, words=words("zo LOVE client")) == [3, 2, 1]
     assert await listed(database, words=words("zoé"), oldest_first=True) == [1, 2]
+    assert await listed(database, words=words("zo"), limit=2) == [3, 2]
     assert await listed(database, words=words("zo"), state=State.PENDING) == [3, 1]
     assert await listed(database, words=words("zo"), created_from=NOW + MICROSECOND) == [3]
     assert await listed(database, words=words("zo"), created_to=NOW + MICROSECOND, limit=1) == [2]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.fakes import numbered_ids
 from tests.records import FIRST_FIRM, NOW, delivery, lead
 
-from leadintake.application.ports import Database, Letter, Transaction
+from leadintake.application.database import Database, Letter, Transaction
 from leadintake.application.record import record
 from leadintake.application.views import DeliveryView
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status

@@ -11,7 +11,7 @@ from tests.names import real_names
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, lead
 
 from leadintake.adapters.sql.listing import FEW
-from leadintake.application.ports import Database, LeadQuery, Position, Transaction
+from leadintake.application.database import Database, LeadQuery, Position, Transaction
 from leadintake.domain.lead import Lead, State
 from leadintake.domain.search import query_words, words
 
@@ -53,8 +53,8 @@ def oracle(leads: list[Lead], query: LeadQuery) -> list[UUID]:
 
 hours = st.integers(0, 3).map(lambda n: NOW + timedelta(hours=n))
 states = st.sampled_from(State)
-names = st.text("xyzXéłß0-'_% ", min_size=1, max_size=5)
-some_leads = st.lists(st.tuples(names, names, hours, states), max_size=8).map(
+names = st.lists(st.text("xyzXéłß0'_%", min_size=1, max_size=3), min_size=1, max_size=3).map(" ".join)
+some_leads = st.lists(st.tuples(names, names, hours, states), min_size=1, max_size=8).map(
     lambda drawn: [
         lead(number, first_name=first, last_name=last, created_at=at, state=state)
         for number, (first, last, at, state) in enumerate(drawn, 1)

@@ -16,7 +16,7 @@ from tests.practice import Practice
 from tests.records import FIRST_FIRM, lead
 
 from leadintake.adapters.sql.sqlite import LARGEST_GROUP, SqliteDatabase
-from leadintake.application.ports import LeadQuery, Transaction
+from leadintake.application.database import LeadQuery, Transaction
 from leadintake.domain.errors import Unavailable
 from leadintake.domain.lead import Lead
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from tests.records import FIRST_FIRM, NOW, delivery, lead, session, user
 
-from leadintake.application.ports import Database, LeadQuery, Submission, Transaction
+from leadintake.application.database import Database, LeadQuery, Submission, Transaction
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 

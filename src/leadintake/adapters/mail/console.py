@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from leadintake.adapters.mail.render import Renderer
-from leadintake.application.ports import Letter
+from leadintake.application.database import Letter
 from leadintake.domain.errors import DeliveryFailed
 
 Written = str | Exception

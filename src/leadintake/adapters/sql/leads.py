@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from leadintake.adapters.sql import listing
 from leadintake.adapters.sql.hot import insert
 from leadintake.adapters.sql.tables import deliveries, lead_words, leads, submissions
-from leadintake.application.ports import LeadQuery
+from leadintake.application.database import LeadQuery
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound, ReferenceTaken
 from leadintake.domain.lead import Handled, Lead, Resume, State

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from leadintake.adapters.sql.hot import run, scalar
 from leadintake.adapters.sql.tables import lead_words, leads, users
-from leadintake.application.ports import LeadQuery
+from leadintake.application.database import LeadQuery
 from leadintake.application.views import LeadView, ReachedOutBy
 from leadintake.domain.lead import State
 from leadintake.domain.resume import Flag, Kind

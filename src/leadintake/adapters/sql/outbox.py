@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from leadintake.adapters.sql.hot import insert, run
 from leadintake.adapters.sql.tables import CONFIRMED, UNSETTLED, deliveries, leads
-from leadintake.application.ports import Letter
+from leadintake.application.database import Letter
 from leadintake.application.views import DeliveryView
 from leadintake.domain import values
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status
@@ -43,7 +43,11 @@ CLAIM = (
     )
 )
 CLAIMED = (
-    sa.select(deliveries, leads.c.reference, leads.c.first_name, leads.c.last_name, leads.c.email, leads.c.resume_name)
+    sa.select(
+        *(deliveries.c[name] for name in ("id", "purpose", "recipient", "attempts", "message_id", "created_at")),
+        *(deliveries.c[name] for name in ("give_up_at", "event_id", "lead_id")),
+        *(leads.c[name] for name in ("reference", "first_name", "last_name", "email", "resume_name")),
+    )
     .join_from(deliveries, leads)
     .where(
         HERE, UNSETTLED, deliveries.c.due_at == sa.bindparam("until"), deliveries.c.claim_token == sa.bindparam("token")

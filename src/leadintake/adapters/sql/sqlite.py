@@ -116,6 +116,7 @@ class SqliteDatabase:
                 outcomes = _commit(connection, group)
             except Exception as error:
                 logger.exception("database_write_failed")
+                group += self._waiting() if _is_everybodys(error) else []
                 outcomes = [(job, None, Unavailable() if _is_everybodys(error) else error) for job in group]
                 if connection is not None:
                     connection.close()
@@ -136,6 +137,17 @@ class SqliteDatabase:
         if group:
             self._jobs.put(None)
         return group
+
+    def _waiting(self) -> list[Job]:
+        """All that waits, to fail together with those before it: a lock would hold up each group anew."""
+        waiting: list[Job] = []
+        while not self._jobs.empty():
+            job = self._jobs.get()
+            if job is None:
+                self._jobs.put(None)
+                break
+            waiting.append(job)
+        return waiting
 
 
 def _commit(connection: sa.Connection, group: list[Job]) -> list[Outcome]:

@@ -5,7 +5,7 @@ from uuid import UUID
 import click
 
 from leadintake.application.app import App
-from leadintake.application.ports import LeadQuery, Transaction
+from leadintake.application.database import LeadQuery, Transaction
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound
 from leadintake.domain.people import Operator
@@ -22,7 +22,10 @@ def leads() -> None:
 @click.argument("lead", metavar="ID|REFERENCE")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(lead: str, *, yes: bool) -> None:
-    """Erase a lead with its file, its notes and its mail; the record keeps that there was one, and nothing of it."""
+    """Erase a lead with its file, its notes and the mail still owed; the record keeps only that there was one.
+
+    Mail that was sent already lies where it was sent to.
+    """
 
     async def work(app: App, who: Operator) -> str:
         found = await app.database.read(who.firm_id, lambda tx: _find(tx, lead))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from leadintake.application.app import App
-from leadintake.application.ports import LeadQuery, Position
+from leadintake.application.database import LeadQuery, Position
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, NotFound
 from leadintake.domain.lead import Resume

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.ports import LeadQuery, Position
+from leadintake.application.database import LeadQuery, Position
 from leadintake.domain.errors import Malformed
 
 SIGNATURE_BYTES = 16

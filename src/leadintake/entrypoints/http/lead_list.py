@@ -9,7 +9,7 @@ import msgspec
 from litestar import Router, get
 from msgspec import Meta, Struct
 
-from leadintake.application.ports import LeadQuery
+from leadintake.application.database import LeadQuery
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FieldError, Invalid
 from leadintake.domain.lead import State

@@ -9,7 +9,7 @@ from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
 from leadintake.entrypoints.http.document import NAME, describe
-from leadintake.entrypoints.http.multipart import boundary_of, read_form
+from leadintake.entrypoints.http.multipart import MOST_PARTS, boundary_of, read_form
 from leadintake.entrypoints.http.reading import AnyRequest, header, pieces
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
@@ -41,6 +41,9 @@ FORM = {
             "description": "The file, with its name. Its content must be what the extension of the name says.",
         },
     },
+    "additionalProperties": {"type": "string", "description": "Not looked at."},
+    "propertyNames": {"pattern": "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$"},
+    "maxProperties": MOST_PARTS,
 }
 
 

@@ -1,0 +1,238 @@
+"""What the use cases need from a database.
+
+The work of a transaction is a plain function, so nothing slow can be awaited while one is open. The database decides
+where it runs, with how many others it shares a commit, and whether to take it back and run it again; so work changes
+nothing but through its transaction.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from leadintake.application.views import DeliveryView, EventView, LeadView, Receipt, UserView
+from leadintake.domain.delivery import Delivery, Purpose, Status
+from leadintake.domain.events import Event
+from leadintake.domain.lead import Lead, State
+from leadintake.domain.people import Session, User
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page of leads ended."""
+
+    created_at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class LeadQuery:
+    """Which leads, in which order. From `created_from` to before `created_to`; each word begins one of the lead."""
+
+    state: State | None = None
+    words: Sequence[str] = ()
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    oldest_first: bool = False
+    limit: int = 50
+    after: Position | None = None
+
+
+class Leads(Protocol):
+    """The leads of one firm."""
+
+    def add(self, lead: Lead) -> None:
+        """Store a new lead; raises ReferenceTaken."""
+
+    def get(self, lead_id: UUID) -> Lead:
+        """Load a lead to change it, locked until the transaction ends; raises NotFound."""
+
+    def save(self, lead: Lead) -> None:
+        """Store what changed."""
+
+    def remove(self, lead: Lead) -> None:
+        """Delete the lead with its notes, search words, deliveries and submission key. Its events stay."""
+
+    def view(self, lead_id: UUID) -> LeadView:
+        """One lead as shown; raises NotFound."""
+
+    def page(self, query: LeadQuery) -> list[LeadView]:
+        """The leads of a query, at most its limit."""
+
+    def paths_in_use(self, paths: Collection[str]) -> set[str]:
+        """Which of these resume paths some lead refers to."""
+
+
+class Events(Protocol):
+    """The audit trail of one firm; events are added and read, never changed."""
+
+    def add(self, event: Event) -> int:
+        """Store an event and return its id."""
+
+    def of_lead(self, lead_id: UUID) -> list[EventView]:
+        """The timeline of a lead, oldest first; empty when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One claimed delivery, with the facts its text is made from.
+
+    `attempt` is 1 for the first try; `message_id` and `created_at` are the same in every attempt.
+    """
+
+    delivery_id: UUID
+    purpose: Purpose
+    recipient: str
+    attempt: int
+    message_id: str
+    created_at: datetime
+    give_up_at: datetime
+    event_id: str
+    lead_id: UUID
+    reference: str
+    first_name: str
+    last_name: str
+    email: str
+    resume_name: str
+
+
+class Outbox(Protocol):
+    """The deliveries of one firm. A claim is fenced by its token: who lost it can no longer settle it."""
+
+    def add(self, owed: Iterable[Delivery], event_id: int) -> None:
+        """Owe deliveries because of an event."""
+
+    def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
+        """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count."""
+
+    def claim(self, now: datetime, limit: int, token: UUID) -> list[Letter]:
+        """Take due deliveries, and those whose claim ran out, for domain.delivery.LEASE; counts the attempt."""
+
+    def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
+        """Mark a claimed delivery as sent; False when the claim was lost."""
+
+    def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
+        """Give a claimed delivery back until then; False when the claim was lost."""
+
+    def fail(self, delivery_id: UUID, token: UUID, error: str) -> bool:
+        """Give a claimed delivery up; False when the claim was lost."""
+
+    def next_due(self) -> datetime | None:
+        """When the next delivery is due or the next claim runs out."""
+
+    def of_lead(self, lead_id: UUID) -> list[DeliveryView]:
+        """The deliveries of a lead, in the order they were owed."""
+
+    def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
+        """One delivery, locked until the transaction ends, and its lead; raises NotFound."""
+
+    def unsettled(self, limit: int) -> list[DeliveryView]:
+        """Deliveries in every status but `sent`, held and failed ones first, then by when they are due."""
+
+    def retry(self, delivery_id: UUID, now: datetime) -> None:
+        """Owe it again from now on, for another domain.delivery.GIVE_UP_AFTER."""
+
+    def unsettled_counts(self) -> dict[Status, int]:
+        """How many deliveries are in each status but `sent`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An Idempotency-Key with what was submitted under it."""
+
+    key: str
+    fingerprint: str
+    receipt: Receipt
+
+
+class Submissions(Protocol):
+    """The Idempotency-Keys of one firm."""
+
+    def claim(self, submission: Submission, expired_before: datetime) -> Submission | None:
+        """Remember a submission, or return the one that has its key already, unless that is older."""
+
+    def prune(self, expired_before: datetime) -> None:
+        """Forget the keys older than that."""
+
+
+class People(Protocol):
+    """The users of one firm and their sessions."""
+
+    def add(self, user: User, password_hash: str) -> None:
+        """Store a new user; raises EmailTaken."""
+
+    def save(self, user: User) -> None:
+        """Store name, role and activity."""
+
+    def set_password(self, user_id: UUID, password_hash: str) -> None:
+        """Replace the password's hash."""
+
+    def get(self, user_id: UUID) -> User:
+        """One user, locked until a writing transaction ends; raises NotFound."""
+
+    def with_password(self, email: str) -> tuple[User, str] | None:
+        """The user with this address, whatever its case, and the password's hash."""
+
+    def everybody(self) -> list[UserView]:
+        """All users by creation."""
+
+    def told_of_leads(self) -> list[str]:
+        """The addresses of all active users."""
+
+    def active_admins(self) -> int:
+        """How many admins are active."""
+
+    def open_session(self, session: Session) -> None:
+        """Store a new session."""
+
+    def session(self, session_id: UUID) -> tuple[Session, User] | None:
+        """A session that was not ended and its user; None when the user is not active."""
+
+    def save_session(self, session: Session) -> None:
+        """Store when it was refreshed, and its hashes."""
+
+    def sessions_of(self, user_id: UUID) -> list[Session]:
+        """The user's sessions that were not ended, newest first."""
+
+    def end_session(self, user_id: UUID, session_id: UUID) -> bool:
+        """End one session of a user; False when there is none."""
+
+    def end_sessions(self, user_id: UUID, keep: UUID | None = None) -> int:
+        """End all sessions of a user but one; returns how many."""
+
+    def prune_sessions(self, created_before: datetime) -> None:
+        """Forget sessions opened before then."""
+
+
+class Transaction(Protocol):
+    """One transaction, opened for a firm; it sees no other."""
+
+    @property
+    def leads(self) -> Leads: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def submissions(self) -> Submissions: ...
+    @property
+    def people(self) -> People: ...
+
+
+class Database(Protocol):
+    """Runs work in a transaction. Raises Unavailable when it cannot; what the work raises passes through."""
+
+    async def read(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
+        """Run work that changes nothing, on one consistent snapshot."""
+
+    async def write(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
+        """Run work and return once its changes are durable. When it raises, none of them happened.
+
+        It may be run more than once before it counts, so it changes nothing but what the transaction stores.
+        """
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless the database answers."""
