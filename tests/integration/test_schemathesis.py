@@ -28,9 +28,9 @@ CONFIG: dict[str, Any] = {
         "with-security-parameters": False,  # all sign in; after a success, `ignored_auth` asks again who does not
     },
     "checks": {
-        # What is right may come too late (409), or after somebody else (412).
+        # What is right may still come too late (409) or be for another version (412); so may what is wrong.
         "positive_data_acceptance": {"expected-statuses": ["2xx", "409", "412"]},
-        "negative_data_rejection": {"expected-statuses": ["400", "404", "405", "413", "415", "422"]},
+        "negative_data_rejection": {"expected-statuses": ["400", "404", "405", "409", "412", "413", "415", "422"]},
     },
 }
 
@@ -73,9 +73,15 @@ def before_generate_case(
     return st.builds(named, strategy, names)
 
 
-def filter_body(context: schemathesis.HookContext, body: object) -> bool:  # noqa: ARG001 - called by name
-    """Leave out addresses of domains that belong to nobody (RFC 6761), which their format does not rule out."""
-    return not (isinstance(body, dict) and str(body.get("email")).endswith((".test", ".example")))
+def filter_body(context: schemathesis.HookContext, body: object) -> bool:
+    """Leave out what looks right or wrong and is not."""
+    if not isinstance(body, dict):
+        return True
+    if str(body.get("email")).endswith((".test", ".example")):
+        return False  # domains that belong to nobody (RFC 6761), which the format does not rule out
+    is_form = context.operation is not None and context.operation.path == "/public/leads"
+    # All parts of a form are text, so what was to be of a wrong type may arrive as a good name.
+    return not is_form or all(isinstance(body.get(name, ""), str) for name in ("first_name", "last_name", "email"))
 
 
 def named(case: Case, name: str) -> Case:
@@ -100,13 +106,13 @@ def session() -> Iterator[requests.Session]:
 
 @pytest.fixture(autouse=True)
 def _enough(request: pytest.FixtureRequest) -> Iterator[None]:
-    """See that each call has its cases, and that not all of them are refused."""
+    """See that each call has its cases, and that enough of them come as far as the use case."""
     failed = request.session.testsfailed
     answers.clear()
     yield
     if request.session.testsfailed == failed:
         assert answers.total() >= CASES
-        assert sum(answers[status] for status in (200, 201, 204)) >= CASES / 4
+        assert sum(answers[status] for status in (200, 201, 204, 409, 412)) >= CASES / 4
 
 
 def fuzz(operation_id: str) -> Callable[..., None]:

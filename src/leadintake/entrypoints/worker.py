@@ -15,7 +15,7 @@ from leadintake.application.database import Letter
 from leadintake.application.dispatch import Dispatch
 from leadintake.domain.delivery import Status
 
-IN_FLIGHT = 32
+IN_FLIGHT = 128
 """Letters being sent at once."""
 
 GATHERING = 0.02

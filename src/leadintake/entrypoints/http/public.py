@@ -41,7 +41,6 @@ FORM = {
             "description": "The file, with its name. Its content must be what the extension of the name says.",
         },
     },
-    "additionalProperties": {"type": "string", "description": "Not looked at."},
     "propertyNames": {"pattern": "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$"},
     "maxProperties": MOST_PARTS,
 }
