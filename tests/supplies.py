@@ -19,6 +19,8 @@ from leadintake.entrypoints.settings import load
 
 ADMIN = "admin@example.org"
 ATTORNEY = "attorney@example.org"
+LEADS = 5
+"""How many there are from the start, for lists of several pages."""
 
 
 def document() -> dict[str, Any]:
@@ -109,5 +111,6 @@ def supplied(folder: Path, change: Callable[[App], App] = lambda app: app, **set
         service.app = quick(service.app)
         service.add_user(ADMIN, Role.ADMIN, "Admin Istrator")
         supplies = Supplies(service)
-        supplies.lead_id()
+        for _ in range(LEADS):
+            supplies.lead_id()
         yield supplies

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.service import PASSWORD, form
-from tests.supplies import ADMIN, Supplies, document, operations, supplied
+from tests.supplies import ADMIN, LEADS, Supplies, document, operations, supplied
 
 from leadintake.application.app import App
 from leadintake.domain.errors import Unavailable
@@ -64,10 +64,10 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         using = {name: replace(part, database=database) for name, part in parts.items() if hasattr(part, "database")}
         return replace(app, database=database, **using)
 
-    once: dict[str, Any] = {"RATE_LIMIT_SUBMIT": "1/day", "RATE_LIMIT_LOGIN": "1/day"}
+    limits: dict[str, Any] = {"RATE_LIMIT_SUBMIT": f"{LEADS}/day", "RATE_LIMIT_LOGIN": "1/day"}
     with (
         supplied(tmp_path_factory.mktemp("service"), removable, MAX_RESUME_BYTES="20000") as supplies,
-        supplied(tmp_path_factory.mktemp("tight"), **once) as tight,
+        supplied(tmp_path_factory.mktemp("tight"), **limits) as tight,
     ):
         yield Services(supplies, databases[0], tight)
 

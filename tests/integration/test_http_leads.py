@@ -269,6 +269,14 @@ class TestChange:
         assert change("\\ud83d\\ude00" * 10_000).status_code == 200
         assert change("x" * 300_000).status_code == 413
 
+    def test_what_is_wrong_is_told_before_what_is_late(self, attorney: httpx.Client, make: MakeLead) -> None:
+        """A change that can never happen is a 422, also where one that could happen would be refused."""
+        path, notes = f"/leads/{make()}", "x" * 10_001
+
+        for change, headers in (({"state": "PENDING"}, {}), ({}, {"If-Match": '"7"'})):
+            answer = attorney.patch(path, json={"notes": notes, **change}, headers=headers)
+            assert kind_of(answer) == (422, "invalid-fields")
+
 
 class TestIds:
     """Ids that are none, and ids that are not there."""

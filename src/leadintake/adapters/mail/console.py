@@ -16,8 +16,9 @@ LARGEST_GROUP = 32
 """Small enough that the first letters are settled, and more claimed, while the next are being written."""
 
 SYNCS_AT_ONCE = 2
-"""While 16 clients submit without a pause, half of all mails are there within 0.7 s; with one sync at once it is 6 s, with
-eight 0.1 s, and a fifth fewer submissions."""
+"""While 16 clients submit without a pause, half of all mails are there within 0.7 s. With one sync at once it is 6 s;
+with eight 0.1 s, and a fifth fewer submissions.
+"""
 
 Written = str | Exception
 """The path of a mail, or why there is none."""

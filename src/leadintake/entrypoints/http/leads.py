@@ -42,10 +42,7 @@ class LeadChange(Struct):
     notes: (
         Annotated[
             str,
-            Meta(
-                description="The new notes, as text of at most 10,000 characters.",
-                extra_json_schema={"maxLength": NOTES_MAX_CHARACTERS},
-            ),
+            Meta(description="The new notes, as text of at most 10,000 characters.", max_length=NOTES_MAX_CHARACTERS),
         ]
         | UnsetType
     ) = UNSET
