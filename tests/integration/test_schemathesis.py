@@ -43,6 +43,7 @@ for *_, about in OPERATIONS.values():
     for requirement in about.get("security", ()):
         requirement["Bearer"] = []
 
+# What a resume has to be, its format cannot say.
 schemathesis.openapi.format("binary", st.just(pdf()))
 
 ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -24,6 +24,7 @@ from leadintake.domain.errors import (
     TooLarge,
     Unavailable,
 )
+from leadintake.domain.people import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS
 from leadintake.domain.values import NAME_MAX_CHARACTERS
 from leadintake.entrypoints.errors import MEANINGS, UnsupportedMediaType
 from leadintake.entrypoints.http.guard import may_manage_users, signed_in
@@ -48,6 +49,14 @@ NAME: Schema = {
     "pattern": f"^{WITHIN_NAME}{VISIBLE}{WITHIN_NAME}$",
 }
 """What domain.values.name takes, as nearly as a schema can say it."""
+
+PASSWORD: Schema = {
+    "type": "string",
+    "minLength": PASSWORD_MIN_CHARACTERS,
+    "maxLength": PASSWORD_MAX_BYTES,
+    "format": "password",
+}
+"""What domain.people.check_password takes; a schema counts characters, and none of them is less than a byte."""
 
 TAGS = [
     Tag("Public", "What anyone may call: the form."),

@@ -9,8 +9,7 @@ from msgspec import Meta, Struct
 
 from leadintake.application.staff import view
 from leadintake.application.views import SessionView, UserView
-from leadintake.domain.people import PASSWORD_MIN_CHARACTERS
-from leadintake.entrypoints.http.document import describe
+from leadintake.entrypoints.http.document import PASSWORD, describe
 from leadintake.entrypoints.http.guard import SignedIn, signed_in
 from leadintake.entrypoints.http.reading import parsed_id, read_json
 from leadintake.entrypoints.http.serving import serving
@@ -26,7 +25,7 @@ class PasswordChange(Struct):
         str,
         Meta(
             description="The new password, as text of at least 12 characters.",
-            extra_json_schema={"minLength": PASSWORD_MIN_CHARACTERS, "format": "password"},
+            extra_json_schema=PASSWORD,
         ),
     ]
 

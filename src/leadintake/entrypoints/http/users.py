@@ -10,9 +10,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from leadintake.application.staff import Update
 from leadintake.application.views import UserView
 from leadintake.domain.errors import EmailTaken, LastAdmin
-from leadintake.domain.people import PASSWORD_MIN_CHARACTERS, Role
+from leadintake.domain.people import Role
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
-from leadintake.entrypoints.http.document import NAME, describe
+from leadintake.entrypoints.http.document import NAME, PASSWORD, describe
 from leadintake.entrypoints.http.guard import SignedIn, may_manage_users, signed_in
 from leadintake.entrypoints.http.reading import parsed_id, read_json, said
 from leadintake.entrypoints.http.serving import serving
@@ -46,7 +46,7 @@ class NewUser(Struct):
             str,
             Meta(
                 description="The password, as text of at least 12 characters. Without it, one is made and shown once.",
-                extra_json_schema={"minLength": PASSWORD_MIN_CHARACTERS, "format": "password"},
+                extra_json_schema=PASSWORD,
             ),
         ]
         | UnsetType
