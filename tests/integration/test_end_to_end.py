@@ -40,7 +40,8 @@ def deployment(tmp_path: Path) -> Deployment:
     """SQLite, a folder of files, and a folder that mails are written to."""
 
     def mails() -> list[EmailMessage]:
-        contents = [path.read_bytes() for path in (tmp_path / "data" / "mail").glob("*.eml")]
+        # As in a shell, what begins with a dot is not meant: a mail that is still being written.
+        contents = [path.read_bytes() for path in (tmp_path / "data" / "mail").glob("[!.]*.eml")]
         return [email.message_from_bytes(content, policy=email.policy.default) for content in contents]
 
     return Deployment(tmp_path, {"LEADINTAKE_DATA_DIR": str(tmp_path / "data")}, mails)
