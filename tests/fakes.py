@@ -39,8 +39,13 @@ class MemoryFiles:
     async def remove(self, path: str) -> None:
         self.kept.pop(path, None)
 
-    async def untouched_since(self, before: datetime) -> list[str]:
-        return [path for path, (_, at) in self.kept.items() if at < before]
+    async def link(self, resume: Resume) -> None: ...
+
+    async def size(self, path: str) -> int | None:
+        return len(self.kept[path][0]) if path in self.kept else None
+
+    async def untouched_since(self, before: datetime) -> AsyncIterator[list[str]]:
+        yield [path for path, (_, at) in self.kept.items() if at < before]
 
     async def ping(self) -> None: ...
 
@@ -61,8 +66,8 @@ class MemoryUpload:
         finding = self.store.inspect(io.BytesIO(self.content)) if self.content else Finding(None, why="is empty")
         return Received(len(self.content), hashlib.sha256(self.content).hexdigest(), finding)
 
-    async def keep(self, path: str) -> None:
-        self.store.kept[path] = (self.content, self.store.now())
+    async def keep(self, resume: Resume) -> None:
+        self.store.kept[resume.path] = (self.content, self.store.now())
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self.content

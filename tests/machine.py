@@ -18,7 +18,8 @@ from leadintake.application.views import LeadView
 from leadintake.domain.delivery import Purpose
 from leadintake.entrypoints.bootstrap import opened
 from leadintake.entrypoints.cli import main
-from leadintake.entrypoints.settings import Settings, load
+from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings import Settings
 
 T = TypeVar("T")
 

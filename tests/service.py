@@ -19,7 +19,8 @@ from leadintake.application.app import App
 from leadintake.domain.people import Operator, Role
 from leadintake.entrypoints import bootstrap, logs
 from leadintake.entrypoints.asgi import create_app
-from leadintake.entrypoints.settings import Settings, load
+from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings import Settings
 
 T = TypeVar("T")
 

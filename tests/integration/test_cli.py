@@ -287,7 +287,7 @@ def tear(machine: Machine, _: LeadView) -> None:
 @pytest.mark.parametrize(
     ("harm", "finding"),
     [
-        (lose, "files\twrong\t{lead.reference}: {lead.resume_path} cannot be read (No such file or directory)"),
+        (lose, "files\twrong\t{lead.reference}: {lead.resume_path} is not there"),
         (cut, "files\twrong\t{lead.reference}: {lead.resume_path} has 10 bytes instead of {lead.resume_size:,}"),
         (swap, "files\twrong\t{lead.reference}: {lead.resume_path} has changed"),
         (expose, "data folder\twrong\tOther users can open"),

@@ -45,7 +45,7 @@ async def store(files: FileStore, path: str, chunks: Iterable[bytes | bytearray]
         for chunk in chunks:
             await upload.write(chunk)
         received = await upload.finish()
-        await upload.keep(path)
+        await upload.keep(resume(path, b""))
     return received
 
 
@@ -56,7 +56,7 @@ async def break_off(files: FileStore, content: bytes, last: str) -> None:
         if last != "write":
             await upload.finish()
         if last == "keep":
-            await upload.keep("a.pdf")
+            await upload.keep(resume("a.pdf", content))
         raise ClientGone
 
 
@@ -72,7 +72,12 @@ async def content_of(files: FileStore, wanted: Resume) -> bytes:
 
 async def everything(files: FileStore) -> list[str]:
     """All that a store holds."""
-    return sorted(await files.untouched_since(datetime.now(UTC) + timedelta(minutes=1)))
+    return await untouched(files, datetime.now(UTC) + timedelta(minutes=1))
+
+
+async def untouched(files: FileStore, before: datetime) -> list[str]:
+    """What a store holds that was written before then."""
+    return sorted([path async for some in files.untouched_since(before) for path in some])
 
 
 @pytest.mark.parametrize("size", [1, 2**16, 2**18 - 1, 2**18, 2**18 + 1, LIMIT])
@@ -95,8 +100,8 @@ async def test_many_uploads_at_once_stay_apart(files: FileStore) -> None:
             await first.write(CONTENT[at : at + 60_000])
             await second.write(CONTENT[at : at + 60_000][::-1])
         hashes = {(await upload.finish()).sha256 for upload in (first, second)}
-        await second.keep("second.pdf")
-        await first.keep("first.pdf")
+        await second.keep(resume("second.pdf", b""))
+        await first.keep(resume("first.pdf", b""))
 
     assert len(hashes) == 2
     assert await content_of(files, resume("first.pdf", CONTENT[:600_000])) == CONTENT[:600_000]
@@ -164,7 +169,7 @@ async def test_files_are_told_by_when_they_were_written(files: FileStore) -> Non
     """Only those from before the given time."""
     await store(files, "a.pdf", [CONTENT])
 
-    assert await files.untouched_since(datetime.now(UTC) - timedelta(minutes=1)) == []
+    assert await untouched(files, datetime.now(UTC) - timedelta(minutes=1)) == []
     assert await everything(files) == ["a.pdf"]
 
 

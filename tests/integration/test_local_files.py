@@ -1,6 +1,7 @@
 """What LocalFiles promises beside the contract of test_file_stores: about the disk and its faults."""
 
 import asyncio
+import dataclasses
 import hashlib
 import os
 import resource
@@ -95,7 +96,7 @@ async def store(files: LocalFiles, path: str = RESUME.path) -> None:
     async with files.receive() as upload:
         await upload.write(CONTENT)
         await upload.finish()
-        await upload.keep(path)
+        await upload.keep(dataclasses.replace(RESUME, path=path))
 
 
 async def test_only_this_user_may_read_the_files(files: LocalFiles, folder: Path) -> None:
@@ -105,7 +106,7 @@ async def test_only_this_user_may_read_the_files(files: LocalFiles, folder: Path
         await upload.finish()
         (part,) = names(folder)
         modes = [mode(folder), mode(folder / part)]
-        await upload.keep("a.pdf")
+        await upload.keep(RESUME)
 
     assert part.endswith(".part")
     assert [*modes, mode(folder / "a.pdf")] == [0o700, 0o600, 0o600]
@@ -147,7 +148,7 @@ async def test_a_lost_folder_is_unavailable(
             for step, work in (
                 ("write", lambda: upload.write(CONTENT)),
                 ("finish", upload.finish),
-                ("keep", lambda: upload.keep("a.pdf")),
+                ("keep", lambda: upload.keep(RESUME)),
             ):
                 if step == at:
                     break_it(folder)
@@ -160,7 +161,7 @@ async def test_a_lost_folder_is_unavailable(
     with pytest.raises(Unavailable):
         await files.ping()
     with pytest.raises(Unavailable):
-        await files.untouched_since(datetime.now(UTC))
+        await anext(files.untouched_since(datetime.now(UTC)))
     with pytest.raises(FileUnavailable):
         await files.open(RESUME)
 
@@ -196,7 +197,7 @@ async def test_a_file_whose_name_is_not_durable_is_removed(files: LocalFiles, fo
         await upload.write(CONTENT)
         await upload.finish()
         with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(Unavailable):
-            await upload.keep("a.pdf")
+            await upload.keep(RESUME)
 
     assert names(folder) == []
 
@@ -319,7 +320,7 @@ async def test_old_files_are_found_whatever_lies_beside_them(files: LocalFiles, 
     (folder / "folder").mkdir()
     (folder / "link").symlink_to(folder / "old.pdf")
 
-    assert sorted(await files.untouched_since(now - timedelta(hours=1))) == ["0f.part", "old.pdf"]
+    assert sorted(await anext(files.untouched_since(now - timedelta(hours=1)))) == ["0f.part", "old.pdf"]
     for name in ("1f.part", "0f.part"):
         await files.remove(name)
 
@@ -334,7 +335,7 @@ async def test_uploads_take_one_buffer_each(files: LocalFiles) -> None:
                 await upload.write(CONTENT[at : at + 2**16])
                 await asyncio.sleep(0)
             await upload.finish()
-            await upload.keep(f"{number}.pdf")
+            await upload.keep(dataclasses.replace(RESUME, path=f"{number}.pdf"))
 
     tracemalloc.start()
     await asyncio.gather(*(upload(number) for number in range(uploads)))

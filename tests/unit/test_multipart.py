@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from leadintake.application.intake import Form
 from leadintake.application.ports import Received
 from leadintake.domain.errors import Invalid, Malformed, Refused
+from leadintake.domain.lead import Resume
 from leadintake.entrypoints.errors import UnsupportedMediaType
 from leadintake.entrypoints.http.multipart import TEXT_MAX_BYTES, boundary_of, read_form
 
@@ -30,7 +31,7 @@ class Spool:
         """Never called here."""
         raise NotImplementedError
 
-    async def keep(self, path: str) -> None:
+    async def keep(self, resume: Resume) -> None:
         """Never called here."""
         raise NotImplementedError
 

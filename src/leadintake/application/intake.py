@@ -81,7 +81,7 @@ class Intake:
         resume = Resume(
             path, display_name(form.file_name), kind, received.size, received.sha256, received.finding.flags
         )
-        await upload.keep(path)
+        await upload.keep(resume)
 
         now = self.now()
         lead = Lead(self.new_id(), "", first_name, last_name, email, resume, created_at=now, updated_at=now)

@@ -33,8 +33,8 @@ class Upload(Protocol):
     async def finish(self) -> Received:
         """Write out what is left and tell what came."""
 
-    async def keep(self, path: str) -> None:
-        """Return once the file is durable under this path; raises Unavailable."""
+    async def keep(self, resume: Resume) -> None:
+        """Return once the file is durable under the resume's path; raises Unavailable."""
 
 
 class FileStore(Protocol):
@@ -46,11 +46,17 @@ class FileStore(Protocol):
     async def open(self, resume: Resume) -> AsyncIterator[bytes]:
         """The bytes as uploaded, checked against their hash; raises FileUnavailable."""
 
+    async def link(self, resume: Resume) -> str | None:
+        """An address that hands the file out to whoever has it, for a minute; None where the store has no such thing."""
+
+    async def size(self, path: str) -> int | None:
+        """The bytes of a file; None when it is not there. Raises Unavailable."""
+
     async def remove(self, path: str) -> None:
         """Delete a file; one that is not there is no error."""
 
-    async def untouched_since(self, before: datetime) -> list[str]:
-        """The paths last written before then, those of broken-off uploads among them."""
+    def untouched_since(self, before: datetime) -> AsyncIterator[list[str]]:
+        """The paths last written before then, some at a time, those of broken-off uploads among them."""
 
     async def ping(self) -> None:
         """Raise Unavailable unless a file could be stored."""

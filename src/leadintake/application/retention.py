@@ -9,8 +9,6 @@ from leadintake.application.intake import KEY_LIFETIME
 from leadintake.application.ports import Clock, FileStore
 from leadintake.domain.people import SESSION_LIFETIME
 
-SWEEP_BATCH = 500
-
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -28,9 +26,8 @@ class Retention:
         A submission stores its lead within moments of writing its file, so an old file without a lead belongs to none.
         """
         removed = 0
-        stale = await self.files.untouched_since(self.now() - self.sweep_after)
-        for start in range(0, len(stale), SWEEP_BATCH):
-            for path in await self._unused(stale[start : start + SWEEP_BATCH]):
+        async for stale in self.files.untouched_since(self.now() - self.sweep_after):
+            for path in await self._unused(stale):
                 await self.files.remove(path)
                 removed += 1
         return removed

@@ -171,18 +171,42 @@ def origin(text: str) -> str:
 
 
 def database_url(text: str) -> str:
-    """The URL of a database that is supported."""
-    if text.startswith(("postgresql", "postgres")):
-        raise ValueError("this version has no PostgreSQL yet; leave it out for SQLite in the data folder")
+    """The URL of a database that is supported; raises for a SQLAlchemy driver in it, which is ours to choose."""
+    scheme, _, rest = text.partition("://")
+    if scheme in {"postgres", "postgresql"}:
+        parts = urlsplit(f"//{rest}")
+        if not parts.path.strip("/") or parts.fragment:
+            raise ValueError("give postgresql://user:password@host/name")
+        return f"postgresql://{rest}"
     sqlite_path(text)
     return text
+
+
+def object_store(text: str) -> str:
+    """The URL of a bucket or container, perhaps with a prefix, without a slash at its end."""
+    scheme, _, rest = text.partition("://")
+    if scheme not in {"s3", "gs", "az"} or not re.fullmatch(r"[a-z0-9][a-z0-9._-]+(/\w[\w.-]*)*/?", rest, re.ASCII):
+        raise ValueError("give s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")
+    return text.rstrip("/")
+
+
+def redis_url(text: str) -> str:
+    """The URL of a Redis or Valkey server."""
+    if not re.fullmatch(r"rediss?://[!-~]+", text):
+        raise ValueError("give redis://host:6379/0, or rediss:// for TLS")
+    return text
+
+
+def text(given: str) -> str:
+    """Whatever it is."""
+    return given
 
 
 def sqlite_path(text: str) -> Path:
     """The file of a SQLite URL: sqlite:///relative/path or sqlite:////absolute/path."""
     scheme, slashes, file = text.partition(":///")
     if scheme != "sqlite" or not slashes or not file or file == ":memory:" or "?" in file:
-        raise ValueError("give sqlite:///relative/path or sqlite:////absolute/path")
+        raise ValueError("give sqlite:///relative/path, sqlite:////absolute/path or postgresql://user@host/name")
     return path(unquote(file))
 
 

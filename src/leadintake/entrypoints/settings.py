@@ -1,16 +1,11 @@
-"""Settings: read once, from the environment over a .env file, and checked before anything starts."""
+"""Every setting there is, how its text is read, and which go together."""
 
-import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
-
-from dotenv.parser import parse_stream
 
 from leadintake.domain.errors import Refused
 from leadintake.domain.resume import Kind
@@ -20,10 +15,8 @@ PREFIX = "LEADINTAKE_"
 LOOPBACK = "localhost,127.0.0.1,[::1]"
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to know them, not to listen on them
 
-LATER = {"MAIL_BACKEND": "console", "WORKER": "inline", "FILES": None, "FILES_REDIRECT": "off", "REDIS_URL": None}
-"""Settings that a later version will have, each with the value that may be given already because it is so anyway."""
-
-LATER_GROUP = "SMTP_"
+SMTP_PORTS = {"require": "587", "implicit": "465", "off": "25"}
+"""RFC 6409 for submission, RFC 8314 for implicit TLS, RFC 5321 for a relay that asks nothing."""
 
 
 class BadSetting(Refused):
@@ -67,7 +60,8 @@ class Settings:
     """Every setting there is, in the order of the docs; `name_of` says what the environment calls one."""
 
     database_url: Annotated[str | None, Setting(
-        parsers.database_url, "Where the database is: `sqlite:///relative/path` or `sqlite:////absolute/path`",
+        parsers.database_url,
+        "Where the database is: `sqlite:///relative/path`, `sqlite:////absolute/path`, or `postgresql://user@host/name`",
         otherwise="`leadintake.db` in the data folder", is_secret=True,
     )] = field(repr=False)
     data_dir: Annotated[Path, Setting(
@@ -86,6 +80,23 @@ class Settings:
         parsers.email, "The sender of every mail, and who gets an answer to it",
         _mail_from, "`noreply@` and the host of the base URL; `@example.com` where that is no domain",
     )]
+    mail_backend: Annotated[Literal["console", "smtp"], Setting(
+        parsers.choice(console="console", smtp="smtp"),
+        "How mail goes out: `console` writes a file for each, `smtp` hands it to a mail server", "console",
+    )]
+    smtp_host: Annotated[str | None, Setting(parsers.listening, "The mail server")]
+    smtp_tls: Annotated[Literal["require", "implicit", "off"], Setting(
+        parsers.choice(require="require", implicit="implicit", off="off"),
+        "`require` STARTTLS with a certificate that is verified, `implicit` TLS from the first byte, or `off`", "require",
+    )]
+    smtp_port: Annotated[int, Setting(
+        parsers.number(1, 65_535), "Its port", lambda values: SMTP_PORTS[values["smtp_tls"]],
+        "587; 465 with `implicit` TLS, 25 with none",
+    )]
+    smtp_username: Annotated[str | None, Setting(parsers.text, "Who signs in to it", otherwise="none: nobody signs in")]
+    smtp_password: Annotated[str | None, Setting(
+        parsers.text, "With which password", is_secret=True,
+    )] = field(repr=False)
     attorney_email: Annotated[str | None, Setting(
         parsers.email, "Who is told of each lead", otherwise="every active attorney",
     )]
@@ -97,6 +108,15 @@ class Settings:
     )]
     resume_types: Annotated[frozenset[Kind], Setting(
         parsers.kinds, "The kinds of resumes that are taken; also known are `odt`, `rtf` and `txt`", "pdf,doc,docx",
+    )]
+    files: Annotated[str | None, Setting(
+        parsers.object_store,
+        "Where resumes are kept: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`",
+        otherwise="`uploads/` in the data folder",
+    )]
+    files_redirect: Annotated[bool, Setting(
+        parsers.choice(on=True, off=False),
+        "Whether a download is a redirect to a signed address of the object store: `on` or `off`", "off",
     )]
     secret_key: Annotated[bytes | None, Setting(
         parsers.secret_key, "What signs tokens and cursors: at least 32 random bytes",
@@ -127,6 +147,14 @@ class Settings:
     max_uploads: Annotated[int, Setting(
         parsers.number(1, 10_000), "Submissions taken in at once; one more is told to try again", "64",
     )]
+    redis_url: Annotated[str | None, Setting(
+        parsers.redis_url, "A Redis or Valkey server that counts for all processes: `redis://` or `rediss://`",
+        otherwise="none: each process counts for itself", is_secret=True,
+    )] = field(repr=False)
+    worker: Annotated[Literal["inline", "separate"], Setting(
+        parsers.choice(inline="inline", separate="separate"),
+        "Who sends mail: `inline` the service itself, `separate` processes of `leadintake worker`", "inline",
+    )]
     sweep_after: Annotated[timedelta, Setting(
         parsers.sweep_after, "Seconds after which a file that no lead refers to is removed; at least 600", "3600",
     )]
@@ -141,10 +169,16 @@ class Settings:
         parsers.choice(console="console", json="json"), "How log lines look: `console` or `json`",
         lambda values: "console" if values["terminal"] else "json", "`console` on a terminal, else `json`",
     )]
+    store_options: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+    @property
+    def postgres_url(self) -> str | None:
+        """Where PostgreSQL is, if it is the database."""
+        return self.database_url if self.database_url and self.database_url.startswith("postgresql:") else None
 
     @property
     def database_path(self) -> Path:
-        """The file of the SQLite database."""
+        """The file of the SQLite database, if that is the database."""
         return parsers.sqlite_path(self.database_url) if self.database_url else self.data_dir / "leadintake.db"
 
     @property
@@ -160,7 +194,9 @@ class Settings:
 
 
 SETTINGS: dict[str, Setting] = {
-    attribute: hint.__metadata__[0] for attribute, hint in get_type_hints(Settings, include_extras=True).items()
+    attribute: hint.__metadata__[0]
+    for attribute, hint in get_type_hints(Settings, include_extras=True).items()
+    if hasattr(hint, "__metadata__")
 }
 
 
@@ -169,70 +205,20 @@ def name_of(attribute: str) -> str:
     return "DATABASE_URL" if attribute == "database_url" else f"{PREFIX}{attribute.upper()}"
 
 
-def read() -> Settings:
-    """The settings of this process; raises BadSetting or OSError."""
-    return load(os.environ, _dotenv(Path(".env")), terminal=sys.stderr.isatty())
-
-
-def load(environ: Mapping[str, str], dotenv: Mapping[str, str], *, terminal: bool = False) -> Settings:
-    """Settings from the environment, else from the .env file, else the defaults; raises BadSetting."""
-    given = {**dotenv, **environ}
-    _check_names(given)
-    values: dict[str, Any] = {"terminal": terminal}
-    for attribute, setting in SETTINGS.items():
-        name = name_of(attribute)
-        text = _text(given, name, setting)
-        if text is None:
-            text = setting.default(values) if callable(setting.default) else setting.default
-        try:
-            values[attribute] = setting.parse(text) if text is not None else None
-        except ValueError as error:
-            shown = "" if setting.is_secret else f" is {text!r}"
-            raise BadSetting(f"{name}{shown}: {error}.") from None
-    del values["terminal"]
-    return Settings(**values)
-
-
-def _text(given: Mapping[str, str], name: str, setting: Setting) -> str | None:
-    """What was given for a setting, perhaps in a file; None when nothing was."""
-    text, file = given.get(name), given.get(f"{name}_FILE") if setting.is_secret else None
-    if text is not None and file is not None:
-        raise BadSetting(f"{name} and {name}_FILE are both set. Remove one of them.")
-    if file is not None:
-        try:
-            text = Path(file).read_text(encoding="utf-8").removesuffix("\n")
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "It is not text"
-            raise BadSetting(f"{name}_FILE is {file!r}, which cannot be read: {why}.") from None
-    if text == "":
-        raise BadSetting(f"{name} is empty. Give it a value or remove it.")
-    return text
-
-
-def _check_names(given: Mapping[str, str]) -> None:
-    """Raise BadSetting for a name that means nothing, so that a slip of the pen is not silently a default."""
-    known = {name_of(attribute) for attribute in SETTINGS}
-    known |= {f"{name_of(attribute)}_FILE" for attribute, setting in SETTINGS.items() if setting.is_secret}
-    for name in sorted(given):
-        if not name.startswith(PREFIX) or name in known:
-            continue
-        later = name.removeprefix(PREFIX)
-        if later not in LATER and not later.startswith(LATER_GROUP):
-            nearest = get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise BadSetting(f"There is no setting {name}. The nearest is {nearest}.")
-        if given[name] != (so_far := LATER.get(later)):
-            only = f" So far it can only be {so_far}." if so_far else ""
-            raise BadSetting(f"{name} is for a later version.{only}")
-
-
-def _dotenv(file: Path) -> dict[str, str]:
-    """The names and values of a .env file, taken literally; none where there is no file."""
-    try:
-        with file.open(encoding="utf-8") as stream:
-            bindings = list(parse_stream(stream))
-    except FileNotFoundError:
-        return {}
-    for binding in bindings:
-        if binding.error:
-            raise BadSetting(f"Line {binding.original.line} of {file} is not NAME=value.")
-    return {binding.key: binding.value or "" for binding in bindings if binding.key}
+def check(settings: Settings) -> None:
+    """Raise BadSetting for settings that do not go together."""
+    if settings.postgres_url and not settings.secret_key:
+        raise BadSetting(
+            "LEADINTAKE_SECRET_KEY is not set. With PostgreSQL it has to be, the same for every process: "
+            "make one with `openssl rand -base64 48`."
+        )
+    if settings.worker == "separate" and not settings.postgres_url:
+        raise BadSetting("LEADINTAKE_WORKER is 'separate': that needs PostgreSQL. Set DATABASE_URL, or leave it out.")
+    if settings.files_redirect and not settings.files:
+        raise BadSetting("LEADINTAKE_FILES_REDIRECT is 'on': that needs an object store. Set LEADINTAKE_FILES.")
+    if settings.mail_backend == "smtp" and not settings.smtp_host:
+        raise BadSetting("LEADINTAKE_SMTP_HOST is not set. Name the mail server.")
+    if bool(settings.smtp_username) != bool(settings.smtp_password):
+        raise BadSetting("LEADINTAKE_SMTP_USERNAME and LEADINTAKE_SMTP_PASSWORD go together. Set both or neither.")
+    if settings.smtp_password and settings.smtp_tls == "off":
+        raise BadSetting("LEADINTAKE_SMTP_TLS is 'off': the password would cross the network in clear. Use TLS.")

@@ -9,11 +9,11 @@ from tests.practice import OPERATOR, PASSWORD, SWEEP_AFTER, Practice
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, lead
 
 from leadintake.application.intake import KEY_LIFETIME
-from leadintake.application.retention import SWEEP_BATCH
 from leadintake.domain.people import SESSION_LIFETIME
 
 MINUTE = timedelta(minutes=1)
 MOMENT = timedelta(microseconds=1)
+ORPHANS = 501
 
 
 async def test_orphans_are_swept(practice: Practice) -> None:
@@ -28,16 +28,16 @@ async def test_orphans_are_swept(practice: Practice) -> None:
 
 
 async def test_used_files_stay(practice: Practice) -> None:
-    """The file of a lead stays however old it is, in batches too, and whichever firm's it is."""
+    """The file of a lead stays however old it is, among as many others as there may be, and whichever firm's it is."""
     await practice.submit()
     await practice.database.write(SECOND_FIRM, lambda tx: tx.leads.add(lead(10**6)))
     practice.files.kept[lead(10**6).resume.path] = (b"", NOW)
     used = set(practice.files.kept)
-    for number in range(SWEEP_BATCH + 1):
+    for number in range(ORPHANS):
         practice.files.kept[f"{number}.pdf"] = (b"", NOW)
     practice.clock.advance(timedelta(days=3650))
 
-    assert await practice.retention.sweep() == SWEEP_BATCH + 1
+    assert await practice.retention.sweep() == ORPHANS
     assert practice.files.kept.keys() == used
 
 

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -29,6 +29,8 @@ Each more takes up to 2 MB.
 
 BARE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
 """What a path here looks like: no folder, nothing hidden, nothing to encode."""
+
+LISTED_AT_ONCE = 500
 
 PROBE = bytes(4096)
 """A block, so that no file system keeps it beside the name, where there is room on a full disk too."""
@@ -78,13 +80,22 @@ class LocalFiles:
         """Check the whole file first, so that not one wrong byte goes out; raises FileUnavailable."""
         return self._chunks(await done(self.pool.submit(self._checked, resume)))
 
+    async def link(self, resume: Resume) -> None:
+        """None: a folder answers no requests."""
+
+    async def size(self, path: str) -> int | None:
+        """The bytes of a file; None when it is not there. Raises Unavailable."""
+        return await done(self.pool.submit(_size, self.at(path)))
+
     async def remove(self, path: str) -> None:
         """Delete a file; raises Unavailable."""
         await done(self.pool.submit(partial(self.at(path).unlink, missing_ok=True)))
 
-    async def untouched_since(self, before: datetime) -> list[str]:
+    async def untouched_since(self, before: datetime) -> AsyncIterator[list[str]]:
         """The names last written before then, whatever else may lie in the folder; raises Unavailable."""
-        return await done(self.pool.submit(self._untouched_since, before.timestamp()))
+        with await done(self.pool.submit(os.scandir, self.folder)) as entries:
+            while names := await done(self.pool.submit(_untouched, entries, before.timestamp())):
+                yield names
 
     async def ping(self) -> None:
         """Raise Unavailable unless there is room for one more file of `max_bytes`, and writing works."""
@@ -105,16 +116,6 @@ class LocalFiles:
         while chunk := await done(self.pool.submit(file.read)):
             yield chunk
 
-    def _untouched_since(self, before: float) -> list[str]:
-        names = []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # renamed or removed since it was listed
-                    is_ours = BARE_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-                    if is_ours and entry.stat(follow_symlinks=False).st_mtime < before:
-                        names.append(entry.name)
-        return names
-
     def _probe(self) -> None:
         space = os.statvfs(self.folder)
         if space.f_bavail * space.f_frsize < self.max_bytes:
@@ -125,6 +126,26 @@ class LocalFiles:
                 write(file, PROBE)
         finally:
             path.unlink(missing_ok=True)
+
+
+def _size(file: Path) -> int | None:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _untouched(entries: Iterator[os.DirEntry[str]], before: float) -> list[str]:
+    """The next names last written before then, at most LISTED_AT_ONCE; none when there are no more."""
+    names: list[str] = []
+    for entry in entries:
+        with suppress(FileNotFoundError):  # renamed or removed since it was listed
+            is_ours = BARE_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            if is_ours and entry.stat(follow_symlinks=False).st_mtime < before:
+                names.append(entry.name)
+        if len(names) == LISTED_AT_ONCE:
+            break
+    return names
 
 
 class LocalUpload:
@@ -158,12 +179,12 @@ class LocalUpload:
         finding = await self._run(self._look) if self._size else Finding(None, why="is empty")
         return Received(self._size, self._digest.hexdigest(), finding)
 
-    async def keep(self, path: str) -> None:
-        """Return once the file is durable under this path; raises Unavailable, and then there is no file.
+    async def keep(self, resume: Resume) -> None:
+        """Return once the file is durable under the resume's path; raises Unavailable, and then there is no file.
 
         A failed fsync is never tried again: the next would succeed, because what was not written counts as written.
         """
-        await self._run(partial(self._make_durable, self._store.at(path)))
+        await self._run(partial(self._make_durable, self._store.at(resume.path)))
         self._kept = True
 
     def end(self) -> None:

@@ -14,8 +14,7 @@ from leadintake.application.app import App
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.errors import Refused, Unavailable
 from leadintake.domain.people import Operator
-from leadintake.entrypoints import bootstrap
-from leadintake.entrypoints import settings as environment
+from leadintake.entrypoints import bootstrap, environment
 from leadintake.entrypoints.bootstrap import NotReady, Schema
 from leadintake.entrypoints.commands import output, session
 from leadintake.entrypoints.commands.stored_files import compare, orphans
@@ -120,7 +119,7 @@ async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool) -
         findings.append(
             Finding("files", Verdict.WRONG, f"No file can be written to {settings.uploads_dir.absolute()}.")
         )
-    seen, problems = await compare(app, who.firm_id, settings.uploads_dir, hashes=hashes)
+    seen, problems = await compare(app, who.firm_id, hashes=hashes)
     findings += [Finding("files", Verdict.WRONG, problem) for problem in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:
         findings.append(Finding("files", Verdict.WRONG, f"and {len(problems) - MOST_SHOWN:,} more"))

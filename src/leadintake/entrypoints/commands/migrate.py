@@ -2,7 +2,7 @@
 
 import click
 
-from leadintake.entrypoints import bootstrap, settings
+from leadintake.entrypoints import bootstrap, environment
 from leadintake.entrypoints.bootstrap import NotReady, Schema
 from leadintake.entrypoints.lock import held
 
@@ -10,7 +10,7 @@ from leadintake.entrypoints.lock import held
 @click.command()
 def migrate() -> None:
     """Bring the database to this version, and make it where there is none. The service must not run meanwhile."""
-    chosen = settings.read()
+    chosen = environment.read()
     found = bootstrap.schema(chosen)
     if found is Schema.NEWER:
         raise NotReady(found.value)

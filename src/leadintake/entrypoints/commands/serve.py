@@ -15,8 +15,7 @@ import uvicorn
 from leadintake import __version__
 from leadintake.domain.errors import Invalid, Refused
 from leadintake.domain.people import Operator, Role
-from leadintake.entrypoints import bootstrap, logs
-from leadintake.entrypoints import settings as environment
+from leadintake.entrypoints import bootstrap, environment, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import NotReady, Schema
 from leadintake.entrypoints.lock import held

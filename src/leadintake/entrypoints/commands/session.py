@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from leadintake.application.app import App
 from leadintake.domain.people import Operator
-from leadintake.entrypoints import settings
+from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import opened
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ def run(work: Callable[[App, Operator], Awaitable[T]]) -> T:
     logging.getLogger().addHandler(logging.NullHandler())  # A command says in one line what went wrong.
 
     async def session() -> T:
-        async with opened(settings.read(), lambda: None, is_server=False) as app:
+        async with opened(environment.read(), lambda: None, is_server=False) as app:
             return await work(app, Operator(app.accounts.firm_id))
 
     return asyncio.run(session())

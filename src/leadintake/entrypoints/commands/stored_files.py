@@ -4,22 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn
 
 from leadintake.application.app import App
 from leadintake.application.database import LeadQuery, Position
+from leadintake.application.ports import FileStore
 from leadintake.application.views import LeadView
-from leadintake.domain.errors import FileUnavailable, NotFound
+from leadintake.domain.errors import FileUnavailable, NotFound, Unavailable
 from leadintake.domain.lead import Resume
 
-BATCH = 500
+BATCH = 100
+"""Leads looked at together; in an object store each is a request."""
+
+COUNTED = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"))
 
 
-async def compare(app: App, firm_id: UUID, folder: Path, *, hashes: bool) -> tuple[int, list[str]]:
+async def compare(app: App, firm_id: UUID, *, hashes: bool) -> tuple[int, list[str]]:
     """How many leads there are, and a line for each whose file is not there, or not what was uploaded.
 
     A lead that is erased meanwhile is none. Shows progress on a terminal.
@@ -27,11 +30,11 @@ async def compare(app: App, firm_id: UUID, folder: Path, *, hashes: bool) -> tup
     seen = 0
     suspects: list[tuple[LeadView, str]] = []
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        files = await app.files.untouched_since(app.dispatch.now())
-        task = progress.add_task("Comparing leads and files", total=len(files))
+    with Progress(*COUNTED, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Comparing leads and files", total=None)
         async for leads in _batches(app, firm_id):
-            wrong = await asyncio.to_thread(_wrong_sizes, folder, leads)
+            found = await asyncio.gather(*(_wrong_size(app.files, lead) for lead in leads))
+            wrong = {lead.id: what for lead, what in zip(leads, found, strict=True) if what}
             if hashes:
                 wrong |= {
                     lead.id: "has changed" for lead in leads if lead.id not in wrong and not await _is_intact(app, lead)
@@ -49,8 +52,8 @@ async def compare(app: App, firm_id: UUID, folder: Path, *, hashes: bool) -> tup
 
 async def orphans(app: App, firm_id: UUID, older_than: timedelta) -> int:
     """How many files that have lain there for so long belong to no lead."""
-    paths = await app.files.untouched_since(app.dispatch.now() - older_than)
-    return sum([await _unused(app, firm_id, paths[start : start + BATCH]) for start in range(0, len(paths), BATCH)])
+    untouched = app.files.untouched_since(app.dispatch.now() - older_than)
+    return sum([await _unused(app, firm_id, paths) async for paths in untouched])
 
 
 async def _unused(app: App, firm_id: UUID, paths: list[str]) -> int:
@@ -69,17 +72,15 @@ async def _page(app: App, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
     return await app.database.read(firm_id, lambda tx: tx.leads.page(query))
 
 
-def _wrong_sizes(folder: Path, leads: list[LeadView]) -> dict[UUID, str]:
-    wrong: dict[UUID, str] = {}
-    for lead in leads:
-        try:
-            size = (folder / lead.resume_path).stat().st_size
-        except OSError as error:
-            wrong[lead.id] = f"cannot be read ({error.strerror})"
-        else:
-            if size != lead.resume_size:
-                wrong[lead.id] = f"has {size:,} bytes instead of {lead.resume_size:,}"
-    return wrong
+async def _wrong_size(files: FileStore, lead: LeadView) -> str | None:
+    """What is wrong with the size of a lead's file, if anything is."""
+    try:
+        size = await files.size(lead.resume_path)
+    except Unavailable as error:
+        return f"cannot be read ({error.__cause__ or error})"
+    if size is None:
+        return "is not there"
+    return None if size == lead.resume_size else f"has {size:,} bytes instead of {lead.resume_size:,}"
 
 
 async def _is_intact(app: App, lead: LeadView) -> bool:
