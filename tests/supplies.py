@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.fakes import PlainPasswords
+from tests.fakes import MemoryFiles, PlainPasswords
 from tests.service import PASSWORD, Service, form, running
 
 from leadintake.application.app import App
@@ -94,6 +94,13 @@ class Supplies:
         """The path to new things."""
         made = {name: getattr(self, name) for name in ("lead_id", "delivery_id", "session_id", "user_id")}
         return template.format_map({name: make() for name, make in made.items() if f"{{{name}}}" in template})
+
+
+def linking(app: App) -> App:
+    """An application whose files are in memory, with links as an object store makes them."""
+    files = MemoryFiles(address="https://store.example/bucket")
+    intake, desk = replace(app.intake, files=files), replace(app.desk, files=files)
+    return replace(app, files=files, intake=intake, desk=desk, retention=replace(app.retention, files=files))
 
 
 @contextmanager

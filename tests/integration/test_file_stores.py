@@ -10,6 +10,7 @@ import pytest
 from tests.fakes import MemoryFiles
 
 from leadintake.adapters.files.local import LocalFiles
+from leadintake.adapters.files.object_store import ObjectFiles
 from leadintake.application.ports import FileStore, Received
 from leadintake.domain.errors import FileUnavailable, TooLarge
 from leadintake.domain.lead import Resume
@@ -28,15 +29,20 @@ def look(file: BinaryIO) -> Finding:
     return Finding(Kind.PDF, why=hashlib.sha256(file.read()).hexdigest())
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FileStore]:
     """An empty store that takes files of at most LIMIT bytes."""
     if request.param == "memory":
         yield MemoryFiles(LIMIT, look)
         return
-    local = LocalFiles(tmp_path / "uploads", LIMIT, look)
-    yield local
-    local.close()
+    store: LocalFiles | ObjectFiles
+    if request.param == "local":
+        store = LocalFiles(tmp_path / "uploads", LIMIT, look)
+    else:
+        s3 = request.getfixturevalue("s3")
+        store = ObjectFiles(s3.url(), s3.options, LIMIT, look, str)
+    yield store
+    store.close()
 
 
 async def store(files: FileStore, path: str, chunks: Iterable[bytes | bytearray]) -> Received:

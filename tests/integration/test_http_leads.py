@@ -12,6 +12,7 @@ import httpx
 import pytest
 from tests.documents import pdf
 from tests.service import Service, form, running
+from tests.supplies import linking, supplied
 
 from leadintake.application.app import App
 from leadintake.application.database import Letter
@@ -394,6 +395,20 @@ class TestResume:
 
         assert (answer.status_code, answer.content) == (200, pdf())
 
+    def test_redirect(self, tmp_path: Path) -> None:
+        """Where the settings say so, the file comes from its store, at an address that nobody is to keep."""
+        settings = {"FILES": "s3://bucket", "FILES_REDIRECT": "on"}
+        with supplied(tmp_path, linking, **settings) as supplies:
+            path = f"/leads/{supplies.lead_id()}"
+            answer = supplies.admin.get(f"{path}/resume")
+            events = supplies.admin.get(f"{path}/events").json()["items"]
+            stored = supplies.admin.get(path).json()["resume_path"]
+
+            assert (answer.status_code, answer.content) == (302, b"")
+            assert answer.headers["location"] == f"https://store.example/bucket/{stored}"
+            assert answer.headers["cache-control"] == "no-store"
+            assert [event["kind"] for event in events] == ["lead.submitted", "resume.opened"]
+
 
 def test_erase(service: Service, attorney: httpx.Client, admin: httpx.Client, make: MakeLead, word: str) -> None:
     """Only admins erase; afterwards nothing is left but a timeline without content."""
@@ -415,6 +430,8 @@ def test_erase(service: Service, attorney: httpx.Client, admin: httpx.Client, ma
 
 class Refusing:
     """A mailer through which nothing goes out."""
+
+    at_once = 1
 
     async def send(self, letter: Letter) -> str:
         """Fail for good."""

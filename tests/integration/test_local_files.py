@@ -9,13 +9,14 @@ import shutil
 import stat
 import threading
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from tests.limits import limited
 
 from leadintake.adapters.files.disk import CHUNK
 from leadintake.adapters.files.local import LocalFiles
@@ -78,17 +79,6 @@ def age(path: Path, at: datetime) -> None:
     """Have a file that was last written then."""
     path.touch()
     os.utime(path, (at.timestamp(), at.timestamp()))
-
-
-@contextmanager
-def limited(kind: int, limit: int) -> Iterator[None]:
-    """Let the kernel refuse what a full disk, or a process with too many open files, is refused."""
-    soft, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(kind, (soft, hard))
 
 
 async def store(files: LocalFiles, path: str = RESUME.path) -> None:

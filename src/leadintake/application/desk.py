@@ -78,6 +78,15 @@ class Desk:
 
     async def open_resume(self, user: User, lead_id: UUID) -> tuple[Resume, AsyncIterator[bytes]]:
         """The resume and its bytes; writes down who opened it first. Raises NotFound or FileUnavailable."""
+        resume = await self._opened(user, lead_id)
+        return resume, await self.files.open(resume)
+
+    async def link_resume(self, user: User, lead_id: UUID) -> str | tuple[Resume, AsyncIterator[bytes]]:
+        """An address of the resume, or what `open_resume` gives where the store makes none; writes down likewise."""
+        resume = await self._opened(user, lead_id)
+        return await self.files.link(resume) or (resume, await self.files.open(resume))
+
+    async def _opened(self, user: User, lead_id: UUID) -> Resume:
         user.require(Permission.WORK_LEADS)
 
         def work(tx: Transaction) -> Resume:
@@ -85,8 +94,7 @@ class Desk:
             record(tx, lead.opened(by=user.actor, at=self.now()))
             return lead.resume
 
-        resume = await self.database.write(user.firm_id, work)
-        return resume, await self.files.open(resume)
+        return await self.database.write(user.firm_id, work)
 
     async def events(self, user: User, lead_id: UUID) -> list[EventView]:
         """The timeline of a lead, also of one that was erased; raises NotFound."""

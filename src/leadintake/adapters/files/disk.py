@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -14,6 +15,11 @@ T = TypeVar("T")
 
 CHUNK = 256 * 1024
 """Bytes a hop to a thread carries: less memory, and faster, than 1 MiB."""
+
+THREADS = 4
+"""With 16 and with 64 uploads at once, 4 of 2, 4, 8 and 16 threads stored the most and answered soonest (on 2 cores).
+Each more takes up to 2 MB.
+"""
 
 
 class OpenFile:
@@ -57,3 +63,9 @@ async def done(hop: Future[T]) -> T:
         return await asyncio.wrap_future(hop)
     except OSError as error:
         raise Unavailable from error
+
+
+async def chunks(pool: ThreadPoolExecutor, read: Callable[[], bytes]) -> AsyncIterator[bytes]:
+    """What a file still holds, read in a thread."""
+    while chunk := await done(pool.submit(read)):
+        yield chunk

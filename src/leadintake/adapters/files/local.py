@@ -3,34 +3,22 @@
 import hashlib
 import itertools
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
-from io import BytesIO, FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO
 from uuid import uuid4
 
-from leadintake.adapters.files.disk import CHUNK, OpenFile, create, done, sync, write
+from leadintake.adapters.files.disk import THREADS, OpenFile, chunks, create, done, sync, write
+from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, checked
+from leadintake.adapters.files.spool import Spool
 from leadintake.application.ports import Received
-from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
+from leadintake.domain.errors import FileUnavailable, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding
-
-T = TypeVar("T")
-
-THREADS = 4
-"""With 16 and with 64 uploads at once, 4 of 2, 4, 8 and 16 threads stored the most and answered soonest (on 2 cores).
-Each more takes up to 2 MB.
-"""
-
-BARE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
-"""What a path here looks like: no folder, nothing hidden, nothing to encode."""
-
-LISTED_AT_ONCE = 500
 
 PROBE = bytes(4096)
 """A block, so that no file system keeps it beside the name, where there is room on a full disk too."""
@@ -59,9 +47,7 @@ class LocalFiles:
 
     def at(self, path: str) -> Path:
         """The file of a path; raises FileUnavailable unless it is a bare name."""
-        if not BARE_NAME.fullmatch(path):
-            raise FileUnavailable
-        return self.folder / path
+        return self.folder / checked(path)
 
     def new_part(self) -> Path:
         """The name of a file that is not kept yet, which no other process uses."""
@@ -78,7 +64,8 @@ class LocalFiles:
 
     async def open(self, resume: Resume) -> AsyncIterator[bytes]:
         """Check the whole file first, so that not one wrong byte goes out; raises FileUnavailable."""
-        return self._chunks(await done(self.pool.submit(self._checked, resume)))
+        file = await done(self.pool.submit(self._checked, resume))
+        return chunks(self.pool, file.read)
 
     async def link(self, resume: Resume) -> None:
         """None: a folder answers no requests."""
@@ -101,7 +88,7 @@ class LocalFiles:
         """Raise Unavailable unless there is room for one more file of `max_bytes`, and writing works."""
         await done(self.pool.submit(self._probe))
 
-    def _checked(self, resume: Resume) -> "OpenFile":
+    def _checked(self, resume: Resume) -> OpenFile:
         try:
             with self.at(resume.path).open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -111,10 +98,6 @@ class LocalFiles:
                 return OpenFile(os.dup(file.fileno()))
         except OSError as error:
             raise FileUnavailable from error
-
-    async def _chunks(self, file: "OpenFile") -> AsyncIterator[bytes]:
-        while chunk := await done(self.pool.submit(file.read)):
-            yield chunk
 
     def _probe(self) -> None:
         space = os.statvfs(self.folder)
@@ -148,36 +131,18 @@ def _untouched(entries: Iterator[os.DirEntry[str]], before: float) -> list[str]:
     return names
 
 
-class LocalUpload:
-    """One file on its way into the folder, under a name of its own until it is kept.
-
-    Whatever touches the file runs in a thread of the pool, one hop at a time.
-    """
+class LocalUpload(Spool):
+    """One file on its way into the folder, under a name of its own until it is kept."""
 
     def __init__(self, store: LocalFiles) -> None:
         self._store = store
         self._path = store.new_part()
-        self._file: FileIO | None = None
-        self._buffer = bytearray()
-        self._size = 0
-        self._digest = hashlib.sha256()
         self._kept = False
-        self._hop: Future[Any] | None = None
-
-    async def write(self, chunk: bytes | bytearray) -> None:
-        """Take the next bytes; raises TooLarge with the first one over the limit, or Unavailable."""
-        self._size += len(chunk)
-        if self._size > self._store.max_bytes:
-            megabytes = self._store.max_bytes * 10 // 2**20 / 10
-            raise TooLarge(f"The file is larger than {megabytes:g} MB. Make it smaller, perhaps with fewer pictures.")
-        if len(self._buffer) + len(chunk) > CHUNK:
-            await self._run(self._write_out)
-        self._buffer += chunk
+        super().__init__(store.pool, store.max_bytes, partial(create, self._path))
 
     async def finish(self) -> Received:
-        """Write out and look at the file; nothing is made of an empty one. Raises Unavailable."""
-        finding = await self._run(self._look) if self._size else Finding(None, why="is empty")
-        return Received(self._size, self._digest.hexdigest(), finding)
+        """Look at the file; raises Unavailable."""
+        return await self.received(self._store.inspect)
 
     async def keep(self, resume: Resume) -> None:
         """Return once the file is durable under the resume's path; raises Unavailable, and then there is no file.
@@ -187,47 +152,15 @@ class LocalUpload:
         await self._run(partial(self._make_durable, self._store.at(resume.path)))
         self._kept = True
 
-    def end(self) -> None:
-        """Close the file, and remove it unless it was kept.
-
-        Never waits, so that it works while being cancelled. Where a hop is still under way, its thread does it after
-        that, so that nothing is written to a closed descriptor.
-        """
-        if self._hop:
-            self._hop.add_done_callback(self._clean_up)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        hop = self._store.pool.submit(work)
-        self._hop = hop
-        return await done(hop)
-
-    def _write_out(self) -> FileIO:
-        if self._file is None:
-            self._file = create(self._path)
-        write(self._file, self._buffer)
-        self._digest.update(self._buffer)
-        self._buffer.clear()
-        return self._file
-
-    def _look(self) -> Finding:
-        """A file that fits the buffer is looked at there: each read from disk gives up the interpreter's lock."""
-        whole = None if self._file else BytesIO(self._buffer)
-        file = self._write_out()
-        file.seek(0)
-        return self._store.inspect(whole or file)
-
     def _make_durable(self, path: Path) -> None:
-        file = self._write_out()
+        file = self._save()
         os.fsync(file.fileno())
         file.close()
         self._path = self._path.rename(path)
         sync(self._store.folder)
 
-    def _clean_up(self, _: object) -> None:
-        if self._file is None:
-            return
-        with suppress(OSError):
-            self._file.close()
-        if not self._kept:
+    def _clean_up(self, hop: object) -> None:
+        super()._clean_up(hop)
+        if self._file and not self._kept:
             with suppress(OSError):  # the sweep finds it
                 self._path.unlink()

@@ -79,6 +79,7 @@ class Description:
     """What a call takes and answers beyond what its signature says.
 
     `answers` are headers, and `content` replaces what the signature says of the body; both of the good answer.
+    `redirect` says what Location leads to, where the answer may be elsewhere.
     """
 
     problems: tuple[type[Refused], ...]
@@ -88,6 +89,7 @@ class Description:
     headers: Mapping[str, Schema] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
     content: Mapping[str, Schema] | None = None
+    redirect: str | None = None
 
 
 def describe(*problems: type[Refused], **more: Any) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _complete(operation: Schema, path: str, handler: HTTPRouteHandler) -> None:
     success["description"] = HTTPStatus(int(status)).phrase
     if described.content is not None:
         success["content"] = {media_type: {"schema": schema} for media_type, schema in described.content.items()}
-    operation["responses"] = {status: success, **_problems(path, problems)}
+    operation["responses"] = {status: success, **_redirect(described), **_problems(path, problems)}
 
 
 def _implied(path: str, handler: HTTPRouteHandler, described: Description) -> set[type[Refused]]:
@@ -162,6 +164,14 @@ def _implied(path: str, handler: HTTPRouteHandler, described: Description) -> se
     if described.json:
         implied |= {Invalid, TooLarge, UnsupportedMediaType}
     return implied
+
+
+def _redirect(described: Description) -> dict[str, Schema]:
+    """The answer that leads elsewhere, if there is one."""
+    if described.redirect is None:
+        return {}
+    found = HTTPStatus.FOUND
+    return {str(found.value): {"description": found.phrase, "headers": _headers({"Location": described.redirect})}}
 
 
 def _problems(path: str, problems: set[type[Refused]]) -> dict[str, Schema]:

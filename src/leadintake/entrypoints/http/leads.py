@@ -2,11 +2,10 @@
 
 import re
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from litestar import Response, Router, delete, get, patch
 from litestar.params import FromPath
-from litestar.response import Stream
+from litestar.response import Redirect, Stream
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from leadintake.application.desk import Change
@@ -14,6 +13,7 @@ from leadintake.application.views import EventView, LeadView
 from leadintake.domain.errors import FileUnavailable, IllegalTransition, Malformed, NotAllowed, Stale
 from leadintake.domain.lead import NOTES_MAX_CHARACTERS, State
 from leadintake.domain.resume import Kind
+from leadintake.entrypoints.attachment import attachment
 from leadintake.entrypoints.http.document import describe
 from leadintake.entrypoints.http.guard import SignedIn, signed_in
 from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_json, said
@@ -31,8 +31,6 @@ IF_MATCH = {
     "description": "Change the lead only if this is still its ETag.",
 }
 ETAG = {"ETag": "Names this version of the lead, for If-Match."}
-
-NOT_IN_FALLBACK = re.compile("[^A-Za-z0-9._-]")
 
 
 class LeadChange(Struct):
@@ -98,22 +96,27 @@ async def events(request: SignedIn, lead_id: FromPath[str]) -> Timeline:
             "Content-Disposition": "The name of the file, as an attachment.",
             "Content-Length": "Its size in bytes.",
         },
+        redirect="An address that hands out the file for a minute to whoever has it, without a token.",
     ),
 )
-async def resume(request: SignedIn, lead_id: FromPath[str]) -> Stream:
-    """The file as it was uploaded, byte for byte. The timeline keeps who opened it."""
-    about, content = await serving(request).app.desk.open_resume(request.user, parsed_id(lead_id))
+async def resume(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """The file as it was uploaded, byte for byte. The timeline keeps who opened it.
+
+    With `LEADINTAKE_FILES_REDIRECT=on` the answer is 302, and the file comes from the object store itself.
+    """
+    here = serving(request)
+    desk = here.app.desk
+    hand_out = desk.link_resume if here.settings.files_redirect else desk.open_resume
+    found = await hand_out(request.user, parsed_id(lead_id))
+    if isinstance(found, str):
+        return Redirect(found)
+    about, content = found
     headers = {
         "Content-Disposition": attachment(about.name),
         "Content-Length": str(about.size),
         "Content-Security-Policy": "sandbox",
     }
     return Stream(content, media_type=about.kind.media_type, headers=headers)
-
-
-def attachment(name: str) -> str:
-    """A Content-Disposition that every client can read (RFC 6266 appendix D), whatever the name."""
-    return f"attachment; filename=\"{NOT_IN_FALLBACK.sub('_', name)}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _tagged(lead: LeadView) -> Response[LeadView]:

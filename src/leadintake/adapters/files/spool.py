@@ -1,0 +1,99 @@
+"""A file on its way in: counted and hashed, in memory while it fits one buffer, and on disk beyond that."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from io import BytesIO, FileIO
+from typing import Any, BinaryIO, TypeVar
+
+from leadintake.adapters.files.disk import CHUNK, done, write
+from leadintake.application.ports import Received
+from leadintake.domain.errors import TooLarge
+from leadintake.domain.resume import Finding
+
+T = TypeVar("T")
+
+
+class Spool:
+    """At most `max_bytes`; `make` makes the file for what does not fit the buffer.
+
+    Whatever touches the file runs in a thread of the pool, one hop at a time.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, max_bytes: int, make: Callable[[], FileIO]) -> None:
+        self._pool = pool
+        self._max_bytes = max_bytes
+        self._make = make
+        self._file: FileIO | None = None
+        self._buffer = bytearray()
+        self.size = 0
+        self._digest = hashlib.sha256()
+        self._hop: Future[Any] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """In hex, of all that came, once the file was read."""
+        return self._digest.hexdigest()
+
+    async def write(self, chunk: bytes | bytearray) -> None:
+        """Take the next bytes; raises TooLarge with the first one over the limit, or Unavailable."""
+        self.size += len(chunk)
+        if self.size > self._max_bytes:
+            megabytes = self._max_bytes * 10 // 2**20 / 10
+            raise TooLarge(f"The file is larger than {megabytes:g} MB. Make it smaller, perhaps with fewer pictures.")
+        if len(self._buffer) + len(chunk) > CHUNK:
+            await self._run(self._write_out)
+        self._buffer += chunk
+
+    async def received(self, look: Callable[[BinaryIO], Finding]) -> Received:
+        """Look at the whole file and tell what came; nothing is made of an empty one. Raises Unavailable."""
+        finding = await self.read(look) if self.size else Finding(None, why="is empty")
+        return Received(self.size, self.sha256, finding)
+
+    async def read(self, how: Callable[[BinaryIO], T]) -> T:
+        """Have the whole file read from its start, once all is written; raises Unavailable.
+
+        What fits the buffer is read there: each read from disk gives up the interpreter's lock.
+        """
+        return await self._run(partial(self._read, how))
+
+    def end(self) -> None:
+        """Close the file.
+
+        Never waits, so that it works while being cancelled. Where a hop is still under way, its thread does it after
+        that, so that nothing is written to a closed descriptor.
+        """
+        hop, self._hop = self._hop, None  # Else the two would hold each other, and what the hop came to.
+        if hop:
+            hop.add_done_callback(self._clean_up)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        hop = self._pool.submit(work)
+        self._hop = hop
+        return await done(hop)
+
+    def _write_out(self) -> None:
+        self._digest.update(self._buffer)
+        self._save()
+
+    def _read(self, how: Callable[[BinaryIO], T]) -> T:
+        self._digest.update(self._buffer)
+        if self._file is None:
+            return how(BytesIO(self._buffer))
+        file = self._save()
+        file.seek(0)
+        return how(file)
+
+    def _save(self) -> FileIO:
+        if self._file is None:
+            self._file = self._make()
+        write(self._file, self._buffer)
+        self._buffer.clear()
+        return self._file
+
+    def _clean_up(self, _: object) -> None:
+        if self._file:
+            with suppress(OSError):
+                self._file.close()
