@@ -19,12 +19,13 @@ from leadintake.domain.resume import Finding, Kind
 
 @dataclass
 class MemoryFiles:
-    """A FileStore. `kept` holds the files by path, each with the time it was kept."""
+    """A FileStore. `kept` holds the files by path, each with the time it was kept. Links begin with `address`."""
 
     max_bytes: int = 10 * 2**20
     inspect: Callable[[BinaryIO], Finding] = lambda _: Finding(Kind.PDF)
     kept: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    address: str | None = None
 
     @asynccontextmanager
     async def receive(self) -> AsyncIterator["MemoryUpload"]:
@@ -39,7 +40,8 @@ class MemoryFiles:
     async def remove(self, path: str) -> None:
         self.kept.pop(path, None)
 
-    async def link(self, resume: Resume) -> None: ...
+    async def link(self, resume: Resume) -> str | None:
+        return f"{self.address}/{resume.path}" if self.address else None
 
     async def size(self, path: str) -> int | None:
         return len(self.kept[path][0]) if path in self.kept else None
@@ -98,6 +100,7 @@ class RecordingMailer:
 
     failure: Exception | None = None
     sent: list[Letter] = field(default_factory=list)
+    at_once: int = 100
 
     async def send(self, letter: Letter) -> str:
         if self.failure:

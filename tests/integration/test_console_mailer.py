@@ -114,12 +114,3 @@ async def test_folder_that_was_tidied_away_is_made_again(tmp_path: Path) -> None
     await console.send(LETTER)
 
     assert names(folder) == [NAME]
-
-
-async def test_address_that_smtp_cannot_carry_fails_for_good_here_too(tmp_path: Path) -> None:
-    """The console refuses what a relay would refuse, so that a firm learns of it before it has one."""
-    with pytest.raises(DeliveryFailed, match="SMTPUTF8") as failure:
-        await mailer(tmp_path).send(letter(recipient="zoë@client.example"))
-
-    assert failure.value.permanent
-    assert not names(tmp_path)

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -12,8 +13,8 @@ from tests.letters import letter
 from tests.records import FIRST_FIRM
 
 from leadintake.application.dispatch import Dispatch
-from leadintake.domain.delivery import GIVE_UP_AFTER, Status
-from leadintake.domain.errors import DeliveryFailed
+from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, SEND_TIMEOUT, Status
+from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind
 
 T = TypeVar("T")
@@ -24,13 +25,17 @@ TOKEN = UUID(int=1)
 
 @dataclass
 class Settlements:
-    """A database that takes down how a delivery was settled, and what was recorded of it."""
+    """A database that takes down how a delivery was settled, and what was recorded of it; away for so many tries."""
 
     holds_claim: bool = True
+    away_for: int = 0
     settled: list[tuple[object, ...]] = field(default_factory=list)
     recorded: list[Event] = field(default_factory=list)
 
     async def write(self, _firm_id: UUID, work: Callable[[Any], T]) -> T:
+        if self.away_for:
+            self.away_for -= 1
+            raise Unavailable
         return work(SimpleNamespace(outbox=self, events=SimpleNamespace(add=self.recorded.append)))
 
     read = write
@@ -48,6 +53,9 @@ class Settlements:
     def fail(self, delivery_id: UUID, token: UUID, error: str) -> bool:
         return self._settle(Status.FAILED, delivery_id, token, error)
 
+    def give_back(self, delivery_id: UUID, token: UUID, at: datetime, error: str | None) -> bool:
+        return self._settle("given back", delivery_id, token, at, error)
+
     def _settle(self, *how: object) -> bool:
         self.settled.append(how)
         return self.holds_claim
@@ -57,14 +65,21 @@ class Settlements:
 class Hanging:
     """A mailer that never comes back."""
 
+    at_once: int = 1
+
     async def send(self, _: object) -> str:
         await asyncio.Event().wait()
         return ""
 
 
 def dispatch(database: Settlements, mailer: Any, jitter: float = 0, after: timedelta = timedelta(0)) -> Dispatch:
-    """The use case at some time after the letter was written."""
-    return Dispatch(FIRST_FIRM, database, mailer, FixedClock(NOW + after), numbered_ids(), lambda: jitter)
+    """The use case at some time after the letter was written. Its clock moves on when it sleeps, and only then."""
+    clock = FixedClock(NOW + after)
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(timedelta(seconds=seconds))
+
+    return Dispatch(FIRST_FIRM, database, mailer, clock, numbered_ids(), lambda: jitter, sleep)
 
 
 async def test_sent() -> None:
@@ -144,8 +159,66 @@ async def test_reasons_are_text(reason: str) -> None:
     assert b"\0" not in stored.encode()
 
 
+async def test_channel_down() -> None:
+    """A letter that is not to blame is due again at once, its attempt not counted, and whoever sends learns of it."""
+    database = Settlements()
+    with pytest.raises(ChannelDown, match="535 wrong password"):
+        await dispatch(database, RecordingMailer(ChannelDown("535 wrong password"))).deliver(letter(), TOKEN)
+
+    assert database.settled == [("given back", letter().delivery_id, TOKEN, NOW, "535 wrong password")]
+    assert database.recorded == []
+
+
+async def test_what_was_not_begun_is_given_back() -> None:
+    """Several claims are undone in one transaction, and say nothing of an error that was none."""
+    database = Settlements()
+    others = [letter(delivery_id=UUID(int=number)) for number in (1, 2)]
+    await dispatch(database, RecordingMailer()).give_back([(other, TOKEN) for other in others])
+
+    assert database.settled == [("given back", other.delivery_id, TOKEN, NOW, None) for other in others]
+
+
+async def test_what_was_broken_off_may_have_arrived() -> None:
+    """An attempt that was cut short counts, is repeated like one that failed, and says what nobody knows."""
+    database = Settlements()
+    outcome = await dispatch(database, RecordingMailer()).break_off(letter(), TOKEN)
+
+    assert outcome.status is Status.PENDING
+    until, reason = NOW + timedelta(seconds=30), "Broken off on the way; it may have arrived."
+    assert database.settled == [(Status.PENDING, letter().delivery_id, TOKEN, until, reason)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "settled"),
+    [
+        (None, Status.SENT),
+        (DeliveryFailed("451 later", permanent=False), Status.PENDING),
+        (DeliveryFailed("550 no", permanent=True), Status.FAILED),
+        (ChannelDown("535 wrong password"), "given back"),
+    ],
+)
+async def test_the_database_is_away_for_a_moment(failure: Exception | None, settled: str) -> None:
+    """However it went, that is written down as soon as the database is back, and the letter is sent once."""
+    database, mailer = Settlements(away_for=20), RecordingMailer(failure)
+    with suppress(ChannelDown):
+        await dispatch(database, mailer).deliver(letter(), TOKEN)
+
+    assert [how[:3] for how in database.settled] == [(settled, letter().delivery_id, TOKEN)]
+    assert len(mailer.sent) == (failure is None)
+
+
+async def test_the_database_stays_away() -> None:
+    """Nothing is written down any more when the claim may have run out, since another may have the letter by then."""
+    database = Settlements(away_for=10**6)
+    patient = dispatch(database, RecordingMailer())
+    with pytest.raises(Unavailable):
+        await patient.deliver(letter(), TOKEN)
+
+    assert LEASE - SEND_TIMEOUT - timedelta(seconds=5) <= patient.now() - NOW < LEASE - SEND_TIMEOUT
+
+
 async def test_stopping() -> None:
-    """A letter that is broken off because the service stops is left to its lease."""
+    """A letter that is broken off is settled by whoever breaks it off."""
     database = Settlements()
     sending = asyncio.ensure_future(dispatch(database, Hanging()).deliver(letter(), TOKEN))
     await asyncio.sleep(0)

@@ -14,13 +14,14 @@ from tests.letters import letter
 from leadintake.application.app import App
 from leadintake.application.database import Letter
 from leadintake.application.dispatch import Dispatch
-from leadintake.domain.errors import DeliveryFailed, Unavailable
-from leadintake.entrypoints.worker import IN_FLIGHT, running
+from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
+from leadintake.entrypoints.worker import GATHERING, running
 
 T = TypeVar("T")
 Behaviour = Callable[[], Awaitable[None]]
 
 NOW = datetime(2025, 11, 24, 4, tzinfo=UTC)
+AT_ONCE = 16
 
 
 @dataclass
@@ -33,13 +34,19 @@ class Outbox:
     failures: int = 0
     next: datetime | None = None
     unlucky: UUID | None = None
+    is_away: bool = False
+    claimed: dict[UUID, Letter] = field(default_factory=dict)
+    answers: asyncio.Event | None = None
 
     async def write(self, _firm_id: UUID, work: Callable[[Any], T]) -> T:
         await asyncio.sleep(0)
-        if self.failures:
-            self.failures -= 1
+        if self.failures or self.is_away:
+            self.failures = max(0, self.failures - 1)
             raise Unavailable
-        return work(SimpleNamespace(outbox=self, events=self))
+        done = work(SimpleNamespace(outbox=self, events=self))
+        if self.answers:
+            await self.answers.wait()
+        return done
 
     read = write
 
@@ -49,6 +56,7 @@ class Outbox:
     def claim(self, _now: datetime, limit: int, _token: UUID) -> list[Letter]:
         self.claims += 1
         claimed, self.due = self.due[:limit], self.due[limit:]
+        self.claimed |= {letter.delivery_id: letter for letter in claimed}
         return claimed
 
     def next_due(self) -> datetime | None:
@@ -63,12 +71,16 @@ class Outbox:
     def fail(self, delivery_id: UUID, _token: UUID, _error: str) -> bool:
         return self._settle(delivery_id, "failed")
 
+    def give_back(self, delivery_id: UUID, _token: UUID, _at: datetime, _error: str | None) -> bool:
+        self.due.append(self.claimed[delivery_id])
+        return self._settle(delivery_id, "given back")
+
     def add(self, *_facts: object) -> int:
         return 1
 
     def _settle(self, delivery_id: UUID, status: str) -> bool:
         if delivery_id == self.unlucky:
-            raise Unavailable
+            raise ValueError("a bug")
         self.settled[str(delivery_id)] = status
         return True
 
@@ -80,9 +92,12 @@ class Post:
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     now: int = 0
     most: int = 0
+    tries: int = 0
+    at_once: int = AT_ONCE
 
     async def send(self, letter: Letter) -> str:
         self.now += 1
+        self.tries += 1
         self.most = max(self.most, self.now)
         try:
             await self.behaviours.get(letter.recipient, _arrive)()
@@ -121,12 +136,12 @@ class Works:
     swept: int = 0
 
     @asynccontextmanager
-    async def running(self, grace: float = 0.05) -> AsyncIterator[None]:
+    async def running(self, grace: float = 0.05, first_pause: float = 0.01) -> AsyncIterator[None]:
         dispatch = Dispatch(UUID(int=1), self.outbox, self.post, lambda: NOW, uuid4, lambda: 0.0)
         app = cast(
             "App", SimpleNamespace(dispatch=dispatch, retention=SimpleNamespace(sweep=self.sweep, prune=_arrive))
         )
-        async with running(app, self.wake, grace=grace):
+        async with running(app, self.wake, grace=grace, settling=0.1, first_pause=first_pause):
             yield
 
     async def sweep(self) -> int:
@@ -215,25 +230,26 @@ async def test_no_letter_stops_the_next(works: Works, poison: Behaviour) -> None
 async def test_slow_letters_take_places_and_not_all_of_them(works: Works) -> None:
     """With all places but one taken by letters that hang, a hundred others still go out through that one."""
     works.post.behaviours["slow@example.com"] = _hang
-    for _ in range(IN_FLIGHT - 1):
+    for _ in range(AT_ONCE - 1):
         works.owe("slow@example.com")
     owed = [works.owe() for _ in range(100)]
 
     async with works.running():
         await until(lambda: len(works.outbox.settled) == len(owed))
+        settled = dict(works.outbox.settled)
 
-    assert works.outbox.settled == dict.fromkeys(owed, "sent")
-    assert works.post.most == IN_FLIGHT
+    assert settled == dict.fromkeys(owed, "sent")
+    assert works.post.most == AT_ONCE
 
 
 async def test_a_place_that_becomes_free_is_used_at_once(works: Works) -> None:
     """More letters than places: each place that becomes free takes the next letter, and never more than there are."""
-    owed = [works.owe() for _ in range(10 * IN_FLIGHT)]
+    owed = [works.owe() for _ in range(10 * AT_ONCE)]
 
     async with works.running():
         await until(lambda: len(works.outbox.settled) == len(owed))
 
-    assert works.post.most == IN_FLIGHT
+    assert works.post.most == AT_ONCE
     assert works.outbox.claims <= len(owed)
 
 
@@ -251,7 +267,7 @@ async def test_the_worker_outlives_the_database(works: Works) -> None:
 
 
 async def test_a_letter_that_cannot_be_settled_is_left_to_its_lease(works: Works) -> None:
-    """When the database fails after a letter went out, the worker says so and goes on with the next."""
+    """When it cannot be written down how a letter went, the worker says so and goes on with the next."""
     unlucky = works.owe()
     works.outbox.unlucky = UUID(unlucky)
 
@@ -284,16 +300,95 @@ async def test_a_letter_in_flight_may_arrive_while_the_worker_stops(works: Works
 
 
 async def test_a_letter_that_hangs_does_not_keep_the_worker_from_stopping(works: Works) -> None:
-    """After its time of grace a letter is broken off and not marked, so that its lease brings it back."""
+    """After its time of grace a letter is broken off, and counts as tried, because it may have arrived."""
     works.post.behaviours["slow@example.com"] = _hang
-    works.owe("slow@example.com")
+    slow = works.owe("slow@example.com")
 
     async with asyncio.timeout(5):
         async with works.running(grace=0.01):
             await until(lambda: works.post.now)
 
     assert works.post.now == 0
+    assert works.outbox.settled == {slow: "postponed"}
+
+
+async def test_the_worker_stops_without_the_database(works: Works) -> None:
+    """A letter that was broken off and cannot be written down is left to its lease, and the worker says so."""
+    works.post.behaviours["slow@example.com"] = _hang
+    slow = works.owe("slow@example.com")
+
+    async with asyncio.timeout(5):
+        async with works.running(grace=0.01):
+            await until(lambda: works.post.now)
+            works.outbox.is_away = True
+
     assert works.outbox.settled == {}
+    assert [line["delivery_id"] for line in works.logs if line["event"] == "delivery_unsettled"] == [slow]
+
+
+async def test_what_is_claimed_while_the_worker_stops_is_given_back(works: Works) -> None:
+    """Letters whose sending has not begun when the worker stops are due again at once, and never were under way."""
+    owed = [works.owe() for _ in range(3)]
+    works.outbox.answers = asyncio.Event()
+
+    async with works.running(grace=5):
+        await until(lambda: works.outbox.claims)
+        asyncio.get_running_loop().call_later(0.01, works.outbox.answers.set)
+
+    assert works.outbox.settled == dict.fromkeys(owed, "given back")
+    assert works.post.tries == 0
+
+
+async def test_nothing_goes_out_while_the_channel_is_down(works: Works) -> None:
+    """Whoever meets a channel that is down is given back and nothing more is claimed, whatever comes in."""
+    works.post.behaviours["somebody@example.com"] = _raising(ChannelDown("535 wrong password"))
+    first = [works.owe() for _ in range(3)]
+
+    async with works.running(first_pause=1000):
+        await until(lambda: len(works.outbox.settled) == len(first))
+        for _ in range(3):
+            works.owe()
+            await asyncio.sleep(2 * GATHERING)
+
+    assert works.outbox.settled == dict.fromkeys(first, "given back")
+    assert (works.outbox.claims, works.post.tries) == (1, 3)
+    assert [line["reason"] for line in works.logs if line["event"] == "channel_paused"] == ["535 wrong password"]
+
+
+async def test_a_channel_that_was_mended(works: Works) -> None:
+    """A channel that is down is tried with one letter at a time; when one arrives, all go out, and none has failed."""
+    works.post.behaviours["somebody@example.com"] = _raising(ChannelDown("535 wrong password"))
+    owed = [works.owe() for _ in range(3 * AT_ONCE)]
+
+    async with works.running():
+        await until(lambda: works.post.tries == AT_ONCE)
+        works.post.most = 0
+        await until(lambda: works.post.tries == AT_ONCE + 3)
+        tried_with = works.post.most
+        works.post.behaviours.clear()
+        await until(lambda: len(works.outbox.settled) == len(owed) and not works.outbox.due)
+
+    assert tried_with == 1
+    assert works.outbox.settled == dict.fromkeys(owed, "sent")
+    assert [line["event"] for line in works.logs if line["event"].startswith("channel")] == [
+        "channel_paused",
+        "channel_resumed",
+    ]
+
+
+async def test_a_refused_letter_does_not_prolong_a_pause(works: Works) -> None:
+    """What is tried after a pause and fails for a reason of its own is followed at once by the next."""
+    works.post.behaviours["down@example.com"] = _raising(ChannelDown("535 wrong password"))
+    works.post.behaviours["gone@example.com"] = _raising(DeliveryFailed("550 unknown", permanent=True))
+    works.owe("down@example.com")
+
+    async with works.running():
+        await until(lambda: works.outbox.settled)
+        works.outbox.due.clear()
+        gone, there = works.owe("gone@example.com"), works.owe()
+        await until(lambda: works.outbox.settled.get(there))
+
+    assert (works.outbox.settled[gone], works.outbox.settled[there]) == ("failed", "sent")
 
 
 async def test_a_retry_wakes_the_worker_by_its_time(works: Works) -> None:

@@ -1,17 +1,20 @@
 """Dispatch: every delivery that is owed goes out, and is never marked before it did."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from leadintake.application.database import Database, Letter, Transaction
 from leadintake.application.ports import Clock, Mailer
 from leadintake.application.record import record
-from leadintake.domain.delivery import SEND_TIMEOUT, Status, next_attempt
-from leadintake.domain.errors import DeliveryFailed
+from leadintake.domain.delivery import LEASE, SEND_TIMEOUT, Status, next_attempt
+from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind
+
+STORE_AGAIN_AFTER = timedelta(milliseconds=100)
+STORE_AGAIN_AFTER_AT_MOST = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Claims in one transaction, sends with none open, and settles in another. `jitter` is random from -1 to 1."""
+    """Claims in one transaction, sends with none open, and settles in another. `jitter` is random from -1 to 1.
+
+    What is to be settled is stored again and again while the claim holds, so that a mail that went out does not go out
+    once more because the database was away for a moment; only then do these methods raise Unavailable.
+    """
 
     firm_id: UUID
     database: Database
@@ -33,6 +40,7 @@ class Dispatch:
     now: Clock
     new_id: Callable[[], UUID]
     jitter: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def claim(self, limit: int) -> list[tuple[Letter, UUID]]:
         """Take at most `limit` due deliveries, each with the token that settles it."""
@@ -44,13 +52,16 @@ class Dispatch:
         """Make one attempt and settle it. Whatever the mailer does, the delivery ends as sent, postponed or failed.
 
         One whose time is over is failed unsent, for a person to ask for: it may come from a restored backup, or be what
-        kills the process every time.
+        kills the process every time. Raises ChannelDown when the delivery is not to blame, once it was given back.
         """
         if self.now() >= letter.give_up_at:
             return await self._settle_failure(letter, token, "Too old to be sent unasked.", permanent=True)
         try:
             async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
                 answer = await self.mailer.send(letter)
+        except ChannelDown as down:
+            await self.give_back([(letter, token)], down.reason)
+            raise
         except DeliveryFailed as failure:
             return await self._settle_failure(letter, token, failure.reason, permanent=failure.permanent)
         except TimeoutError:
@@ -58,8 +69,22 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001 - one poisonous letter must not stop the others
             return await self._settle_failure(letter, token, f"Unexpected {type(error).__name__}", permanent=False)
         at = self.now()
-        await self.database.write(self.firm_id, lambda tx: tx.outbox.sent(letter.delivery_id, token, at))
+        await self._store(lambda tx: tx.outbox.sent(letter.delivery_id, token, at))
         return Outcome(letter, Status.SENT, answer)
+
+    async def give_back(self, claimed: Iterable[tuple[Letter, UUID]], reason: str | None = None) -> None:
+        """Undo claims, so that the deliveries are due at once and these attempts do not count."""
+        now = self.now()
+
+        def work(tx: Transaction) -> None:
+            for letter, token in claimed:
+                tx.outbox.give_back(letter.delivery_id, token, now, reason)
+
+        await self._store(work)
+
+    async def break_off(self, letter: Letter, token: UUID) -> Outcome:
+        """Settle an attempt that was cut short. It counts, because the letter may have arrived."""
+        return await self._settle_failure(letter, token, "Broken off on the way; it may have arrived.", permanent=False)
 
     async def next_due(self) -> datetime | None:
         """When there will be something to do, if nothing new comes before."""
@@ -80,5 +105,20 @@ class Dispatch:
                 data: dict[str, str | int] = {"delivery_id": str(letter.delivery_id), "attempts": letter.attempt}
                 record(tx, Event(letter.lead_id, EventKind.DELIVERY_FAILED, now, SYSTEM, data))
 
-        await self.database.write(self.firm_id, work)
+        await self._store(work)
         return Outcome(letter, Status.FAILED if until is None else Status.PENDING, reason)
+
+    async def _store(self, work: Callable[[Transaction], object]) -> None:
+        """Run work until it is stored, or until the claim may be over, which is LEASE after it was made."""
+        until = self.now() + LEASE - SEND_TIMEOUT
+        wait = STORE_AGAIN_AFTER
+        while True:
+            try:
+                await self.database.write(self.firm_id, work)
+            except Unavailable:
+                if self.now() + wait >= until:
+                    raise
+            else:
+                return
+            await self.sleep(wait.total_seconds())
+            wait = min(2 * wait, STORE_AGAIN_AFTER_AT_MOST)

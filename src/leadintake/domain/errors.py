@@ -113,6 +113,21 @@ class DeliveryFailed(Exception):
     """
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
-        self.reason = reason.replace("\0", "?").encode(errors="replace").decode()
+        self.reason = _storable(reason)
         self.permanent = permanent
         super().__init__(self.reason)
+
+
+class ChannelDown(Exception):
+    """Nothing goes out by this channel until somebody mends it, so no delivery is to blame.
+
+    `reason` is kept with the delivery that met it, as the reason of DeliveryFailed is.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = _storable(reason)
+        super().__init__(self.reason)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "?").encode(errors="replace").decode()

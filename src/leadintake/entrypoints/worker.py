@@ -14,9 +14,8 @@ from leadintake.application.app import App
 from leadintake.application.database import Letter
 from leadintake.application.dispatch import Dispatch
 from leadintake.domain.delivery import Status
-
-IN_FLIGHT = 128
-"""Letters being sent at once."""
+from leadintake.domain.errors import ChannelDown
+from leadintake.entrypoints.channel import FIRST_PAUSE, Channel
 
 GATHERING = 0.02
 """Seconds between being woken and looking, so that one claim takes what many submissions of a rush hour owe."""
@@ -30,6 +29,9 @@ SHORTEST_SLEEP = 0.5
 LONGEST_BACK_OFF = 30.0
 GRACE = 5.0
 """Seconds that letters in flight get to arrive in; `serve` has waited up to 20 for requests before."""
+
+SETTLING = 3.0
+"""Seconds that writing down what was broken off may then take, so that a stop takes less than 30 in all."""
 
 SWEEP_EVERY = timedelta(hours=1)
 PRUNE_EVERY = timedelta(hours=1)
@@ -46,13 +48,21 @@ heartbeat = Gauge("leadintake_worker_heartbeat_timestamp_seconds", "When the wor
 
 
 @asynccontextmanager
-async def running(app: App, wake: asyncio.Event, *, grace: float = GRACE) -> AsyncIterator[None]:
+async def running(
+    app: App,
+    wake: asyncio.Event,
+    *,
+    grace: float = GRACE,
+    settling: float = SETTLING,
+    first_pause: float = FIRST_PAUSE,
+) -> AsyncIterator[None]:
     """Work in the background; when the context ends, take nothing more on and give what is being sent `grace` seconds.
 
-    What has not arrived by then is broken off. Its claim runs out, and it is sent again with the same Message-ID.
+    What has not arrived by then is broken off, and sent again with the same Message-ID. `first_pause` is for how many
+    seconds nothing is sent when the channel turns out to be down.
     """
-    outbox = Outbox(app.dispatch, wake)
-    sending = asyncio.create_task(outbox.run(), name="outbox")
+    outbox = Outbox(app.dispatch, wake, Channel(app.dispatch.mailer.at_once, first_pause))
+    sending = asyncio.create_task(outbox.run(settling), name="outbox")
     housekeeping = [
         asyncio.create_task(_every(SWEEP_EVERY, "sweep", app.retention.sweep), name="sweep"),
         asyncio.create_task(_every(PRUNE_EVERY, "prune", app.retention.prune), name="prune"),
@@ -69,24 +79,28 @@ async def running(app: App, wake: asyncio.Event, *, grace: float = GRACE) -> Asy
 
 
 class Outbox:
-    """Claims deliveries as there is room for them, so that a slow one delays no other."""
+    """Claims deliveries as there is room for them, so that a slow one delays no other and none waits for long."""
 
-    def __init__(self, dispatch: Dispatch, wake: asyncio.Event) -> None:
+    def __init__(self, dispatch: Dispatch, wake: asyncio.Event, channel: Channel) -> None:
         self._dispatch = dispatch
         self._wake = wake
+        self._channel = channel
         self._in_flight: set[asyncio.Task[None]] = set()
         self._more_is_due = False
         self._is_stopping = False
 
-    async def run(self) -> None:
-        """Send until stopped, whatever happens to a letter or to the database, then wait for the letters in flight."""
+    async def run(self, settling: float) -> None:
+        """Send until stopped, whatever happens to a letter or to the database, then wait for the letters in flight.
+
+        When this is cancelled, those still in flight are broken off, and have `settling` seconds to be written down.
+        """
         failures = 0
         try:
             while not self._is_stopping:
                 heartbeat.set_to_current_time()
                 self._wake.clear()
                 try:
-                    pause = await self._start_what_is_due()
+                    pause = self._channel.pause or await self._start_what_is_due()
                     failures = 0
                 except Exception:
                     log.exception("outbox_unavailable")
@@ -96,9 +110,11 @@ class Outbox:
             if self._in_flight:
                 await asyncio.wait(self._in_flight)
         finally:
-            for task in self._in_flight:
-                task.cancel()
-            await asyncio.gather(*self._in_flight, return_exceptions=True)
+            for patience in (settling, None):
+                for task in self._in_flight:
+                    task.cancel()
+                if self._in_flight:
+                    await asyncio.wait(self._in_flight, timeout=patience)
 
     def stop(self) -> None:
         """Claim nothing more."""
@@ -108,15 +124,18 @@ class Outbox:
     async def _start_what_is_due(self) -> float:
         """Start as many letters as there is room for; returns the seconds until there may be more to do."""
         self._more_is_due = False
-        room = IN_FLIGHT - len(self._in_flight)
+        room = max(0, self._channel.takes - len(self._in_flight))
         claimed = await self._dispatch.claim(room) if room else []
+        if claimed and self._is_stopping:
+            await self._dispatch.give_back(claimed)
+            return 0
         for letter, token in claimed:
             task = asyncio.create_task(self._send(letter, token))
             self._in_flight.add(task)
             task.add_done_callback(self._make_room)
         self._more_is_due = len(claimed) == room
         if self._more_is_due:
-            return LONGEST_SLEEP if len(self._in_flight) == IN_FLIGHT else 0
+            return LONGEST_SLEEP if len(self._in_flight) >= self._channel.takes else 0
         if self._wake.is_set():  # There is more already, so when the next is due does not matter.
             return LONGEST_SLEEP
         due = await self._dispatch.next_due()
@@ -132,7 +151,8 @@ class Outbox:
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
-                await asyncio.sleep(GATHERING)
+                if not self._more_is_due:  # Else the place that was waited for would stay empty.
+                    await asyncio.sleep(GATHERING)
         except TimeoutError:
             pass
 
@@ -144,16 +164,21 @@ class Outbox:
             "attempt": letter.attempt,
         }
         try:
-            outcome = await self._dispatch.deliver(letter, token)
+            try:
+                outcome = await self._dispatch.deliver(letter, token)
+            except asyncio.CancelledError:
+                outcome = await self._dispatch.break_off(letter, token)
+        except ChannelDown as down:
+            self._channel.went_down(down.reason)
+            self._wake.set()  # It is due again, which it was not when the worker went to sleep.
+            return
         except (Exception, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if task and task.cancelling():
-                raise
             log.exception("delivery_unsettled", **facts)
             deliveries.labels(letter.purpose.value, "unsettled").inc()
             return
         level, event = ENDS[outcome.status]
         if outcome.status is Status.SENT:  # A refusal often repeats the address; it is kept with the delivery.
+            self._channel.worked()
             facts["answer"] = outcome.answer
         log.log(level, event, **facts)
         deliveries.labels(letter.purpose.value, event.removeprefix("delivery_")).inc()

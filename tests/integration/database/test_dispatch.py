@@ -8,7 +8,7 @@ from tests.records import NOW
 
 from leadintake.application.views import DeliveryView
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Status
-from leadintake.domain.errors import DeliveryFailed
+from leadintake.domain.errors import ChannelDown, DeliveryFailed
 from leadintake.domain.events import EventKind
 from leadintake.domain.people import Role
 
@@ -96,6 +96,40 @@ async def test_one_refusal_is_nobody_elses(practice: Practice) -> None:
 
     assert [(each.status, each.attempts) for each in found] == [(Status.FAILED, 1), (Status.SENT, 1)]
     assert await practice.dispatch.next_due() is None
+
+
+async def test_the_channel_is_down(practice: Practice) -> None:
+    """However long nothing goes out for a reason that is not the letter's, no try of five days is used up."""
+    await practice.submit()
+    practice.mailer.failure = ChannelDown("535 wrong password")
+    for _ in range(100):
+        [(letter, token)] = await practice.dispatch.claim(10)
+        with pytest.raises(ChannelDown):
+            await practice.dispatch.deliver(letter, token)
+        practice.clock.advance(timedelta(minutes=1))
+    waiting = await confirmation(practice)
+    practice.mailer.failure = None
+    await practice.send_due()
+    sent = await confirmation(practice)
+
+    assert (waiting.status, waiting.attempts, waiting.last_error) == (Status.PENDING, 0, "535 wrong password")
+    assert (sent.status, sent.attempts, sent.last_error) == (Status.SENT, 1, None)
+
+
+async def test_giving_back_and_breaking_off(practice: Practice) -> None:
+    """When sending stops, what was not begun is as if it never was, and what was may have arrived; none is lost."""
+    await practice.user()
+    receipt, _ = await practice.submit()
+    not_begun, begun = await practice.dispatch.claim(10)
+    await practice.dispatch.give_back([not_begun])
+    await practice.dispatch.break_off(*begun)
+    found = {delivery.id: delivery for delivery in await practice.deliveries(receipt.id)}
+    first, second = found[not_begun[0].delivery_id], found[begun[0].delivery_id]
+
+    assert (first.status, first.attempts, first.next_attempt_at) == (Status.PENDING, 0, practice.clock.at)
+    assert (second.status, second.attempts) == (Status.PENDING, 1)
+    assert second.last_error == "Broken off on the way; it may have arrived."
+    assert [outcome.letter.attempt for outcome in await practice.send_due()] == [1]
 
 
 @pytest.mark.parametrize("failure", [None, LATER, NEVER])

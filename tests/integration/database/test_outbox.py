@@ -54,7 +54,7 @@ async def view(database: Database, number: int = 1) -> DeliveryView:
     return (await database.read(FIRST_FIRM, lambda tx: tx.outbox.find(delivery(number).id)))[0]
 
 
-def settlements(token: UUID, number: int = 1) -> dict[Status, Callable[[Transaction], bool]]:
+def settlements(token: UUID, number: int = 1) -> dict[str, Callable[[Transaction], bool]]:
     """The three ways to settle a claim, by what they make of the delivery."""
     found = delivery(number).id
     return {
@@ -62,6 +62,16 @@ def settlements(token: UUID, number: int = 1) -> dict[Status, Callable[[Transact
         Status.PENDING: lambda tx: tx.outbox.postpone(found, token, NOW + LEASE, "not now"),
         Status.FAILED: lambda tx: tx.outbox.fail(found, token, "never"),
     }
+
+
+def endings(token: UUID, number: int = 1) -> dict[str, Callable[[Transaction], bool]]:
+    """All that can become of a claim."""
+    found = delivery(number).id
+    return {**settlements(token, number), "given back": lambda tx: tx.outbox.give_back(found, token, NOW, None)}
+
+
+WAITS = {Status.PENDING: LEASE, "given back": timedelta(0)}
+"""After which endings a delivery is due again, and how long after NOW."""
 
 
 async def test_a_claim_tells_all_that_a_letter_needs(database: Database) -> None:
@@ -140,6 +150,38 @@ async def test_who_lost_a_claim_settles_nothing(database: Database, settled: Sta
     for late in (*settlements(ONE).values(), *settlements(TWO).values()):
         assert not await database.write(FIRST_FIRM, late)
     assert await view(database) == after
+
+
+@pytest.mark.parametrize(("error", "shown"), [("535 wrong password", "535 wrong password"), (None, "not now")])
+async def test_giving_back(database: Database, error: str | None, shown: str) -> None:
+    """A claim that is undone leaves no try behind and the delivery due, with the reason there is, or was before."""
+    await owe(database, owed(1))
+    await claim(database, ONE)
+    await database.write(FIRST_FIRM, settlements(ONE)[Status.PENDING])
+    [before] = await claim(database, TWO, NOW + LEASE)
+    later = NOW + LEASE + MOMENT
+
+    assert await database.write(FIRST_FIRM, lambda tx: tx.outbox.give_back(delivery(1).id, TWO, later, error))
+    found = await view(database)
+    assert (found.status, found.attempts, found.next_attempt_at) == (Status.PENDING, 1, later)
+    assert found.last_error == shown
+    assert await claim(database, now=later - MOMENT) == []
+    assert await claim(database, now=later) == [before]
+
+
+async def test_who_lost_a_claim_gives_nothing_back(database: Database) -> None:
+    """A claim that ran out cannot be undone, and one that was undone cannot be settled."""
+    await owe(database, owed(1))
+    await claim(database, ONE)
+    await claim(database, TWO, NOW + LEASE)
+    claimed = await view(database)
+
+    assert not await database.write(FIRST_FIRM, lambda tx: tx.outbox.give_back(delivery(1).id, ONE, NOW, "late"))
+    assert await view(database) == claimed
+    assert await database.write(FIRST_FIRM, lambda tx: tx.outbox.give_back(delivery(1).id, TWO, NOW, None))
+    for late in settlements(TWO).values():
+        assert not await database.write(FIRST_FIRM, late)
+    assert (await view(database)).attempts == 1
 
 
 async def test_what_a_settled_delivery_shows(database: Database) -> None:
@@ -255,7 +297,7 @@ steps = st.lists(
         st.tuples(st.just("claim"), st.integers(1, 3)),
         st.tuples(st.just("wait"), st.integers(1, 2)),
         st.tuples(st.sampled_from([Status.SENT, Status.PENDING, Status.FAILED]), st.integers(1, 3)),
-        st.tuples(st.just("late"), st.integers(1, 3)),
+        st.tuples(st.sampled_from(["late", "given back"]), st.integers(1, 3)),
     ),
     max_size=25,
 )
@@ -283,12 +325,12 @@ async def test_claims_and_settlements(database: Database, steps: list[tuple[str,
                     holders.setdefault(each, []).append(UUID(int=tick + 1))
             elif step == "late":
                 for token in holders.get(number, [])[:-1]:
-                    assert not any(settle(tx) for settle in settlements(token, number).values())
+                    assert not any(end(tx) for end in endings(token, number).values())
             elif held := holders.pop(number, []):
-                assert settlements(held[-1], number)[Status(step)](tx)
+                assert endings(held[-1], number)[step](tx)
                 del due[number]
-                if step is Status.PENDING:
-                    due[number] = NOW + LEASE
+                if step in WAITS:
+                    due[number] = NOW + WAITS[step]
             assert tx.outbox.next_due() == min(due.values(), default=None)
         raise TakenBack
 

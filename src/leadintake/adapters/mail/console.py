@@ -36,6 +36,8 @@ class ConsoleMailer:
     names made durable. That is a third of the CPU of a thread for each mail.
     """
 
+    at_once = 128
+
     def __init__(self, folder: Path, renderer: Renderer) -> None:
         self._folder = folder
         self._renderer = renderer

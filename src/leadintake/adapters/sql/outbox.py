@@ -24,6 +24,7 @@ ALL_CONFIRMATIONS = (
     .where(leads.c.firm_id == sa.bindparam("firm"), leads.c.created_at >= sa.bindparam("since"))
     .order_by(leads.c.created_at)
 )
+TAKE_TURNS = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("counted"), 0)))
 DUE = (
     sa.select(deliveries.c.id)
     .where(HERE, UNSETTLED, deliveries.c.due_at <= sa.bindparam("now"))
@@ -64,15 +65,23 @@ SENT = SETTLE.values(
 POSTPONED = SETTLE.values(
     status=Status.PENDING.value, due_at=sa.bindparam("until"), claim_token=None, last_error=sa.bindparam("error")
 )
+GIVEN_BACK = SETTLE.values(
+    status=Status.PENDING.value,
+    attempts=deliveries.c.attempts - 1,
+    due_at=sa.bindparam("at"),
+    claim_token=None,
+    last_error=sa.func.coalesce(sa.bindparam("error", type_=sa.Text), deliveries.c.last_error),
+)
 FAILED = SETTLE.values(status=Status.FAILED.value, due_at=None, claim_token=None, last_error=sa.bindparam("error"))
 
 
 class SqlOutbox:
     """The deliveries of one firm, in one transaction."""
 
-    def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
+    def __init__(self, connection: sa.Connection, firm_id: UUID, *, locks: bool) -> None:
         self._connection = connection
         self._firm_id = firm_id
+        self._locks = locks
 
     def add(self, owed: Iterable[Delivery], event_id: int) -> None:
         """Owe deliveries because of an event."""
@@ -82,8 +91,11 @@ class SqlOutbox:
     def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count.
 
-        All of them are counted by way of their leads, oldest first, whose index by time is there anyway.
+        All of them are counted by way of their leads, oldest first, whose index by time is there anyway. Where others
+        may write at the same time, who counts the same confirmations waits, or both would find room for one more.
         """
+        if self._connection.dialect.name == "postgresql":
+            run(self._connection, TAKE_TURNS, {"counted": f"{self._firm_id} {mailbox or ''}"})
         counted = {"firm": self._firm_id, "mailbox": mailbox, "since": since, "most": at_most}
         return len(
             run(self._connection, ALL_CONFIRMATIONS if mailbox is None else CONFIRMATIONS_TO, counted).fetchall()
@@ -108,8 +120,12 @@ class SqlOutbox:
         return self._settle(SENT, {"delivery": delivery_id, "token": token, "at": at})
 
     def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
-        """Give a claimed delivery back until then; False when the claim was lost."""
+        """Let a claimed delivery wait for its next attempt until then; False when the claim was lost."""
         return self._settle(POSTPONED, {"delivery": delivery_id, "token": token, "until": until, "error": error})
+
+    def give_back(self, delivery_id: UUID, token: UUID, at: datetime, error: str | None) -> bool:
+        """Undo a claim: due again at `at`, the attempt not counted; False when it was lost. None keeps the error."""
+        return self._settle(GIVEN_BACK, {"delivery": delivery_id, "token": token, "at": at, "error": error})
 
     def fail(self, delivery_id: UUID, token: UUID, error: str) -> bool:
         """Give a claimed delivery up; False when the claim was lost."""
@@ -127,8 +143,10 @@ class SqlOutbox:
         return [_view(row) for row in self._connection.execute(ordered, {"firm": self._firm_id})]
 
     def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
-        """One delivery, locked until the transaction ends, and its lead; raises NotFound."""
-        found = sa.select(deliveries).where(HERE, deliveries.c.id == delivery_id).with_for_update()
+        """One delivery, locked until a writing transaction ends, and its lead; raises NotFound."""
+        found = sa.select(deliveries).where(HERE, deliveries.c.id == delivery_id)
+        if self._locks:
+            found = found.with_for_update()
         row = self._connection.execute(found, {"firm": self._firm_id}).one_or_none()
         if row is None:
             raise NotFound
