@@ -1,9 +1,12 @@
-"""One service for all tests over HTTP of a process; each test makes the leads and users it looks at."""
+"""Servers for all tests of a process; each test makes the leads, users and files it looks at."""
 
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests import redis_server
+from tests.redis_server import RedisServer
+from tests.s3 import S3, shared
 from tests.service import Service, running
 
 from leadintake.domain.people import Role
@@ -34,3 +37,17 @@ def admin(service: Service) -> httpx.Client:
 def attorney(service: Service) -> httpx.Client:
     """A signed-in attorney."""
     return service.sign_in("attorney@example.org")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """The S3 server of the session."""
+    with shared(tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A Redis server of the test's own."""
+    with redis_server.running() as server:
+        yield server

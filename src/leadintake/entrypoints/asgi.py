@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -16,10 +16,11 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from leadintake.application.app import App
 from leadintake.entrypoints import bootstrap, worker
 from leadintake.entrypoints.http import auth, deliveries, docs, lead_list, leads, me, ops, public, users
-from leadintake.entrypoints.http.admission import RateLimit, Slots
+from leadintake.entrypoints.http.admission import Slots
 from leadintake.entrypoints.http.document import document
 from leadintake.entrypoints.http.observe import Observed
 from leadintake.entrypoints.http.problems import on_error, problem_page
+from leadintake.entrypoints.http.rate_limits import Counts, MemoryCounts, RateLimit
 from leadintake.entrypoints.http.serving import Serving
 from leadintake.entrypoints.settings import Settings
 
@@ -31,17 +32,23 @@ BODY_MAX_BYTES = 256 * 1024
 
 def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp:
     """The ASGI application; its lifespan opens the use cases and runs the worker."""
+    counts = _counts(settings)
     serving = Serving(
         settings=settings,
         uploads=Slots(settings.max_uploads),
-        submissions=RateLimit("submit", settings.rate_limit_submit),
-        sign_ins=RateLimit("login", settings.rate_limit_login),
+        submissions=RateLimit("submit", settings.rate_limit_submit, counts, or_else=MemoryCounts()),
+        sign_ins=RateLimit("login", settings.rate_limit_login, counts),
+        counts=counts,
     )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         wake = asyncio.Event()
-        async with opened(settings, wake.set) as app, worker.running(app, wake):
+        async with (
+            opened(settings, wake.set) as app,
+            counts.opened(app.cursor_key),
+            nullcontext() if settings.worker == "separate" else worker.running(app, wake),
+        ):
             serving.app = app
             yield
 
@@ -72,6 +79,15 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
     if not settings.trusted_proxies:
         return observed
     return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", observed), list(settings.trusted_proxies)))
+
+
+def _counts(settings: Settings) -> Counts:
+    """Where requests are counted; raises BadSetting."""
+    if settings.redis_url is None:
+        return MemoryCounts()
+    from leadintake.entrypoints.http.redis_counts import RedisCounts  # noqa: PLC0415 - a start without Redis is quicker
+
+    return RedisCounts(settings.redis_url)
 
 
 async def _list_all_methods(message: Message, scope: Scope) -> None:

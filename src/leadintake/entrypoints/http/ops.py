@@ -23,6 +23,7 @@ PING_SECONDS = 2.0
 FORWARDED = ("forwarded", "x-forwarded-for")
 
 outbox = Gauge("leadintake_outbox_deliveries", "Deliveries in each status but sent", ["status"])
+redis_unavailable = Gauge("leadintake_redis_unavailable", "1 while rates cannot be counted in Redis, else 0")
 
 
 class Health(Struct, omit_defaults=True):
@@ -46,17 +47,18 @@ async def live() -> Health:
 
 @get("/health/ready", operation_id="ready", summary="Is it ready?", opt=describe(Unavailable))
 async def ready(request: AnyRequest) -> Health:
-    """Whether submissions can be stored: the database answers, and a file could be written."""
-    app = serving(request).app
-    checks = {"database": app.database.ping, "files": app.files.ping}
-    failed = [
-        name
-        for name, answers in zip(checks, await asyncio.gather(*map(_answers, checks.values())), strict=True)
-        if not answers
-    ]
+    """Whether submissions can be stored: the database answers, and a file could be written.
+
+    Where rates are counted in Redis, `rate limits` says whether it answers; submissions can be stored without it.
+    """
+    here = serving(request)
+    needed = {"database": here.app.database.ping, "files": here.app.files.ping}
+    checks = {**needed, "rate limits": here.counts.ping} if here.settings.redis_url else needed
+    answers = dict(zip(checks, await asyncio.gather(*map(_answers, checks.values())), strict=True))
+    failed = [name for name in needed if not answers[name]]
     if failed:
         raise Unavailable(f"Not ready: {' and '.join(failed)}.")
-    return Health("ok", dict.fromkeys(checks, "ok"))
+    return Health("ok", {name: "ok" if answered else "Redis is unreachable" for name, answered in answers.items()})
 
 
 async def _answers(ping: Callable[[], Awaitable[None]]) -> bool:
@@ -72,8 +74,10 @@ async def _answers(ping: Callable[[], Awaitable[None]]) -> bool:
 async def metrics(request: AnyRequest) -> Response[bytes]:
     """Figures for Prometheus. For the machine itself, or with `Authorization: Bearer` and the metrics token."""
     _check_access(request)
+    here = serving(request)
+    redis_unavailable.set(not await _answers(here.counts.ping))
     with suppress(Unavailable):  # Figures are wanted most when something fails.
-        counts = await serving(request).app.dispatch.unsettled()
+        counts = await here.app.dispatch.unsettled()
         for status in set(Status) - {Status.SENT}:
             outbox.labels(status).set(counts.get(status, 0))
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

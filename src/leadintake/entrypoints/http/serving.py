@@ -6,7 +6,8 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from leadintake.application.app import App
-from leadintake.entrypoints.http.admission import RateLimit, Slots
+from leadintake.entrypoints.http.admission import Slots
+from leadintake.entrypoints.http.rate_limits import Counts, RateLimit
 from leadintake.entrypoints.settings import Settings
 
 
@@ -18,6 +19,7 @@ class Serving:
     uploads: Slots
     submissions: RateLimit
     sign_ins: RateLimit
+    counts: Counts
     app: App = field(init=False)
 
 

@@ -1,0 +1,105 @@
+import asyncio
+import math
+from dataclasses import dataclass, field
+
+import limits
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from limits import RateLimitItem
+from limits.aio.storage import SlidingWindowCounterSupport
+
+from leadintake.domain.errors import Unavailable
+from leadintake.entrypoints.errors import Busy, TooManyRequests
+from leadintake.entrypoints.http.rate_limits import MemoryCounts, RateLimit, hit, network_of
+
+
+@dataclass
+class Windows(SlidingWindowCounterSupport):
+    """The counts of one client, by a clock in milliseconds that a test sets. As in Redis, a request begins a window."""
+
+    now: int = 0
+    hits: list[int] = field(default_factory=list)
+    begin: int = -(10**9)
+
+    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        before, before_counts_for, current, _ = await self.get_sliding_window(key, expiry)
+        is_within = math.floor(before * before_counts_for / expiry) + current + amount <= limit
+        if is_within:
+            self.hits.append(self.now)
+        return is_within
+
+    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:  # noqa: ARG002 - one key
+        window = expiry * 1000
+        if self.now >= self.begin + 2 * window:
+            self.begin = self.now
+        elif self.now > self.begin + window:
+            self.begin += window
+        before = sum(self.begin - window <= at < self.begin for at in self.hits)
+        left = (self.begin + window - self.now) / 1000
+        return before, left if before else 0, sum(at >= self.begin for at in self.hits), left + expiry
+
+    async def clear_sliding_window(self, key: str, expiry: int) -> None:
+        raise NotImplementedError
+
+
+class Nowhere(MemoryCounts):
+    """Counts that are out of reach."""
+
+    async def add(self, rate: RateLimitItem, name: str, network: str) -> int:  # noqa: ARG002 - nothing is counted
+        raise Unavailable
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.lists(st.integers(0, 12_000), max_size=40))
+def test_time_to_wait(amount: int, seconds: int, pauses: list[int]) -> None:
+    """Whoever is refused is within the rate after the time that is told, and a second before that is not yet."""
+    rate = limits.parse(f"{amount} per {seconds} second")
+    windows = Windows()
+
+    async def steps() -> None:
+        for pause in (*pauses, *[0] * amount):
+            windows.now += pause
+            if wait := await hit(windows, rate):
+                refused_at = windows.now
+                for later, is_let_in in ((wait * 1000 - 1001, False), (wait * 1000, True)):
+                    windows.now = refused_at + max(later, 0)
+
+                    assert (await hit(windows, rate) == 0) is is_let_in
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_networks(address: str, network: str) -> None:
+    """An IPv4 address is one client, however it is written; of IPv6 it is the first 64 bits."""
+    assert network_of(address) == network
+
+
+async def test_without_a_rate_nobody_is_counted() -> None:
+    """`off` needs no place to count in."""
+    await RateLimit("submit", None, Nowhere()).count("192.0.2.1")
+
+
+async def test_what_cannot_be_counted_is_refused_for_now() -> None:
+    """Where nothing else is said, a limit that cannot be kept lets nobody in."""
+    with pytest.raises(Busy):
+        await RateLimit("login", "3/day", Nowhere()).count("192.0.2.1")
+
+
+async def test_what_cannot_be_counted_here_is_counted_there() -> None:
+    """With a second place to count in, the limit holds as far as that one sees."""
+    limit = RateLimit("submit", "1/day", Nowhere(), or_else=MemoryCounts())
+    await limit.count("192.0.2.1")
+
+    with pytest.raises(TooManyRequests):
+        await limit.count("192.0.2.1")
