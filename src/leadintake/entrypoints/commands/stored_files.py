@@ -6,20 +6,16 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 from leadintake.application.app import App
 from leadintake.application.database import LeadQuery, Position
 from leadintake.application.ports import FileStore
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, NotFound, Unavailable
 from leadintake.domain.lead import Resume
+from leadintake.entrypoints.commands import output
 
 BATCH = 100
 """Leads looked at together; in an object store each is a request."""
-
-COUNTED = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"))
 
 
 async def compare(app: App, firm_id: UUID, *, hashes: bool) -> tuple[int, list[str]]:
@@ -29,10 +25,8 @@ async def compare(app: App, firm_id: UUID, *, hashes: bool) -> tuple[int, list[s
     """
     seen = 0
     suspects: list[tuple[LeadView, str]] = []
-    console = Console(stderr=True)
-    with Progress(*COUNTED, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Comparing leads and files", total=None)
-        async for leads in _batches(app, firm_id):
+    with output.progress("Comparing leads and files") as told:
+        async for leads in batches(app, firm_id):
             found = await asyncio.gather(*(_wrong_size(app.files, lead) for lead in leads))
             wrong = {lead.id: what for lead, what in zip(leads, found, strict=True) if what}
             if hashes:
@@ -41,7 +35,7 @@ async def compare(app: App, firm_id: UUID, *, hashes: bool) -> tuple[int, list[s
                 }
             suspects += [(lead, wrong[lead.id]) for lead in leads if lead.id in wrong]
             seen += len(leads)
-            progress.update(task, completed=seen)
+            told(seen, None)
     lines = [
         f"{lead.reference}: {lead.resume_path} {what}"
         for lead, what in suspects
@@ -56,13 +50,18 @@ async def orphans(app: App, firm_id: UUID, older_than: timedelta) -> int:
     return sum([await _unused(app, firm_id, paths) async for paths in untouched])
 
 
+def resume(lead: LeadView) -> Resume:
+    """What a file store is asked for to get the file of a lead."""
+    return Resume(lead.resume_path, lead.resume_name, lead.resume_kind, lead.resume_size, lead.resume_sha256)
+
+
 async def _unused(app: App, firm_id: UUID, paths: list[str]) -> int:
     return len(paths) - len(await app.database.read(firm_id, lambda tx: tx.leads.paths_in_use(paths)))
 
 
-async def _batches(app: App, firm_id: UUID) -> AsyncIterator[list[LeadView]]:
+async def batches(app: App, firm_id: UUID, at_most: int = BATCH) -> AsyncIterator[list[LeadView]]:
     """All leads, oldest first, so that those that come meanwhile are looked at too."""
-    query = LeadQuery(oldest_first=True, limit=BATCH)
+    query = LeadQuery(oldest_first=True, limit=at_most)
     while leads := await _page(app, firm_id, query):
         yield leads
         query = replace(query, after=Position(leads[-1].created_at, leads[-1].id))
@@ -85,9 +84,8 @@ async def _wrong_size(files: FileStore, lead: LeadView) -> str | None:
 
 async def _is_intact(app: App, lead: LeadView) -> bool:
     """Whether the file has the bytes that were uploaded."""
-    kept = Resume(lead.resume_path, lead.resume_name, lead.resume_kind, lead.resume_size, lead.resume_sha256)
     try:
-        await app.files.open(kept)
+        await app.files.open(resume(lead))
     except FileUnavailable:
         return False
     return True

@@ -1,0 +1,156 @@
+"""`leadintake copy`: the move from SQLite to PostgreSQL, and of files to an object store."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+import click
+
+from leadintake.application.app import App
+from leadintake.application.ports import FileStore
+from leadintake.application.views import LeadView
+from leadintake.domain.errors import FileUnavailable, Refused, TooLarge, Unavailable
+from leadintake.domain.people import Operator
+from leadintake.entrypoints import environment, parsers
+from leadintake.entrypoints.bootstrap import copying, engines, schema
+from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
+from leadintake.entrypoints.commands import output, session
+from leadintake.entrypoints.commands.stored_files import batches, compare, resume
+from leadintake.entrypoints.lock import held
+from leadintake.entrypoints.settings import Settings
+
+AT_ONCE = 32
+"""Files on their way together. Each has at most LEADINTAKE_MAX_RESUME_BYTES, in a temporary file unless it is small."""
+
+
+def _asked() -> str:
+    """The URL from whoever sits at the terminal, or else from the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("PostgreSQL URL", hide_input=True))
+    return sys.stdin.readline().strip()
+
+
+def _postgres_url(text: str) -> str:
+    if not text.startswith(("postgres://", "postgresql://")):
+        raise ValueError("give postgresql://user@host/name")
+    return parsers.database_url(text)
+
+
+def _read_by(parse: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """A callback that reads an option as a setting is read."""
+
+    def read(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+        try:
+            return parse(text) if text is not None else None
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.") from None
+
+    return read
+
+
+@click.command()
+@click.option(
+    "--to",
+    metavar="URL",
+    default=_asked,
+    callback=_read_by(_postgres_url),
+    help="The empty database to copy to: postgresql://user@host/name. Without it, what you type unseen or pipe in.",
+)
+@click.option(
+    "--files-to",
+    metavar="URL",
+    callback=_read_by(parsers.object_store),
+    help="Copy the files too: s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
+)
+@click.option("--hashes", is_flag=True, help="At the end read every file and compare it with what was uploaded.")
+def copy(to: str, files_to: str | None, *, hashes: bool) -> None:
+    """Copy everything from SQLite to PostgreSQL, and the files to an object store. The service must not run meanwhile.
+
+    What is copied from stays as it is. A password need not stand in the URL, where others on this machine can see it:
+    PGPASSWORD and ~/.pgpass count, as with psql. Broken off, it is simply run again.
+    """
+    source = environment.read()
+    if source.postgres_url:
+        raise Refused("The database is PostgreSQL already. pg_dump makes a copy of it.")
+    if (found := asyncio.run(schema.found(source))) is not Schema.CURRENT:
+        raise NotReady(found.value)
+    target = replace(source, database_url=to, files=files_to or source.files)
+    with held(source):
+        leads = asyncio.run(copying.prepare(source, target))
+        if files_to:
+            # Before the rows, so that no database has leads whose files are not there.
+            copied = session.run(lambda app, who: _copy_files(app, who, target, leads), source)
+            click.echo(f"Copied {copied:,} files to {files_to}; {leads - copied:,} were there.")
+        with output.progress("Copying rows") as told:
+            rows = asyncio.run(copying.rows(source, target, told))
+        click.echo(f"Copied {rows:,} rows, among them {leads:,} leads.")
+        seen, problems = session.run(lambda app, who: compare(app, who.firm_id, hashes=hashes), target)
+    if problems:
+        more = f", and {len(problems) - 1:,} more" if len(problems) > 1 else ""
+        raise Refused(f"All is copied, but a file is wrong: {problems[0]}{more}.")
+    has = "the bytes that were uploaded" if hashes else "a file of the right size"
+    click.echo(f"Compared {seen:,} leads with their files: each has {has}.")
+    click.echo(_what_next(source, files_to))
+
+
+async def _copy_files(app: App, who: Operator, target: Settings, total: int) -> int:
+    """Store the file of each lead where it is not there yet; returns how many were not.
+
+    Raises Refused when the store does not take them, or when some are not what was uploaded; then it took the others.
+    """
+    seen = copied = 0
+    broken: list[LeadView] = []
+    async with engines.files(target) as store:
+        try:
+            await store.ping()
+            with output.progress("Copying files") as told:
+                async for leads in batches(app, who.firm_id, AT_ONCE):
+                    outcomes = await asyncio.gather(*(_copy_file(app.files, store, lead) for lead in leads))
+                    broken += [lead for lead, outcome in zip(leads, outcomes, strict=True) if outcome is None]
+                    copied += outcomes.count(True)
+                    seen += len(leads)
+                    told(seen, total)
+        except TooLarge as error:
+            raise Refused("A file is larger than LEADINTAKE_MAX_RESUME_BYTES. Raise that for the copy.") from error
+        except Unavailable as error:
+            why = str(error.__cause__ or error).partition("\n")[0]
+            raise Refused(f"Files cannot be copied to {target.files}: {why}") from error
+    if broken:
+        first = broken[0]
+        raise Refused(
+            f"{len(broken):,} files are missing or have changed, such as {first.resume_path} of {first.reference}. "
+            "Restore them or erase their leads, then copy again. So far only files were copied."
+        )
+    return copied
+
+
+async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bool | None:
+    """Whether the file of a lead had to be copied; None when it is not what was uploaded."""
+    if await target.size(lead.resume_path) == lead.resume_size:
+        return False
+    wanted = resume(lead)
+    try:
+        content = await source.open(wanted)
+    except FileUnavailable:
+        return None
+    async with target.receive() as upload:
+        async for chunk in content:
+            await upload.write(chunk)
+        if (await upload.finish()).sha256 != lead.resume_sha256:
+            return None
+        await upload.keep(wanted)
+    return True
+
+
+def _what_next(source: Settings, files_to: str | None) -> str:
+    """What is left to do by hand."""
+    changes = ["DATABASE_URL: what you gave for --to"]
+    if files_to:
+        changes.append(f"LEADINTAKE_FILES={files_to}")
+    if not source.secret_key:
+        changes.append("LEADINTAKE_SECRET_KEY: what `openssl rand -base64 48` prints; the same for every process")
+    stays = "" if files_to else f"The files stay in {source.files or source.uploads_dir.absolute()}.\n"
+    return f"{stays}Change these settings before you start the service again:" + "".join(
+        f"\n  {change}" for change in changes
+    )
