@@ -19,6 +19,7 @@ from leadintake.application.app import App
 from leadintake.domain.people import Operator, Role
 from leadintake.entrypoints import bootstrap, logs
 from leadintake.entrypoints.asgi import create_app
+from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.settings import Settings
 
@@ -95,7 +96,7 @@ def running(data_dir: Path, change: Callable[[App], App] = lambda app: app, **se
     given = {**NO_LIMITS, **settings, "DATA_DIR": str(data_dir)}
     loaded = load({f"LEADINTAKE_{name}": value for name, value in given.items()}, {})
     logs.configure("json", LOG)
-    bootstrap.migrate(loaded)
+    asyncio.run(schema.migrate(loaded))
     started: list[tuple[App, asyncio.AbstractEventLoop]] = []
 
     @asynccontextmanager

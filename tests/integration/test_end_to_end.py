@@ -1,110 +1,96 @@
-import email
-import email.policy
-import os
+"""The whole service as its users meet it, on one machine and on many: real processes, real engines, nothing else."""
+
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from email.message import EmailMessage
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+import trustme
+from tests import postgres, smtp
+from tests.deployment import Deployment, Running, parsed, running, soon
 from tests.documents import docx, pdf
-
-T = TypeVar("T")
+from tests.redis_server import RedisServer
+from tests.s3 import S3
 
 ADMIN = "admin@example.com"
 PROSPECT = "prospect@example.org"
-PATIENCE = 20.0
-"""Seconds to wait for what happens soon."""
+ATTORNEY = "attorney@example.org"
+HALF = 60
+"""Submissions before a process is killed, and after."""
 
-
-@dataclass(frozen=True)
-class Deployment:
-    """Where a service runs and where its mails arrive: all that differs from one set of engines to another."""
-
-    folder: Path
-    environ: dict[str, str]
-    mails: Callable[[], list[EmailMessage]]
+LET_LEASES_END = "UPDATE deliveries SET due_at = 0 WHERE status = 'sending'"
 
 
 @pytest.fixture
-def deployment(tmp_path: Path) -> Deployment:
-    """SQLite, a folder of files, and a folder that mails are written to."""
+def one_machine(tmp_path: Path) -> Deployment:
+    """One process on SQLite, a folder of files, and a folder that mails are written to."""
+    data = tmp_path / "data"
 
-    def mails() -> list[EmailMessage]:
+    def let_leases_end() -> None:
+        with closing(sqlite3.connect(data / "leadintake.db")) as connection, connection:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")  # As of all but the server (docs/adr/0002).
+            connection.execute(LET_LEASES_END)
+
+    return Deployment(
+        tmp_path,
+        {"LEADINTAKE_DATA_DIR": str(data)},
         # As in a shell, what begins with a dot is not meant: a mail that is still being written.
-        contents = [path.read_bytes() for path in (tmp_path / "data" / "mail").glob("[!.]*.eml")]
-        return [email.message_from_bytes(content, policy=email.policy.default) for content in contents]
-
-    return Deployment(tmp_path, {"LEADINTAKE_DATA_DIR": str(tmp_path / "data")}, mails)
-
-
-@dataclass(frozen=True)
-class Server:
-    """A process that serves, and a client of it. What the process has written so far is in a file."""
-
-    process: subprocess.Popen[bytes]
-    output: Path
-    client: httpx.Client
-
-    def stop(self, by: signal.Signals) -> int:
-        """End the process; returns its exit code."""
-        self.process.send_signal(by)
-        return self.process.wait(PATIENCE)
+        lambda: parsed([path.read_bytes() for path in (data / "mail").glob("[!.]*.eml")]),
+        let_leases_end,
+    )
 
 
-@contextmanager
-def serving(deployment: Deployment) -> Iterator[Server]:
-    """Serve on a free port until the context ends, ready when it begins."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LEADINTAKE_")}
-    environ = {**clean, **deployment.environ, "LEADINTAKE_PORT": str(port)}
-    command = [sys.executable, "-m", "leadintake", "serve"]
-    output = deployment.folder / f"{port}.txt"
-    with (
-        output.open("wb") as out,
-        subprocess.Popen(command, cwd=deployment.folder, env=environ, stdout=out, stderr=out) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client,
-    ):
-        try:
-            soon(lambda: is_ready(client) or process.poll() is not None)
-            assert process.poll() is None, output.read_text()
-            yield Server(process, output, client)
-        finally:
-            process.kill()
+@pytest.fixture
+def many_machines(tmp_path: Path, s3: S3, redis: RedisServer) -> Iterator[Deployment]:
+    """Two servers and two workers on PostgreSQL, S3, Redis, and a mail server that asks for TLS and a password."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    certificate = authority.issue_cert("localhost")
+    with postgres.running() as server, smtp.running("require", certificate) as mail:
+        mail.users["intake"] = "not a secret"
+        environ = {
+            "DATABASE_URL": server.url(),
+            "LEADINTAKE_SECRET_KEY": uuid4().hex,
+            "LEADINTAKE_WORKER": "separate",
+            "LEADINTAKE_FILES": s3.url(),
+            **s3.environ,
+            "LEADINTAKE_REDIS_URL": redis.url,
+            "LEADINTAKE_MAIL_BACKEND": "smtp",
+            "LEADINTAKE_SMTP_HOST": "localhost",
+            "LEADINTAKE_SMTP_PORT": str(mail.port),
+            "LEADINTAKE_SMTP_USERNAME": "intake",
+            "LEADINTAKE_SMTP_PASSWORD": mail.users["intake"],
+            "SSL_CERT_FILE": str(tmp_path / "authority.pem"),
+        }
+        yield Deployment(
+            tmp_path,
+            environ,
+            lambda: parsed([mail.content for mail in [*mail.mails]]),
+            lambda: server.execute(LET_LEASES_END),
+            servers=2,
+            workers=2,
+        )
 
 
-def is_ready(client: httpx.Client) -> bool:
-    """Whether the service answers, and says that it is ready."""
-    try:
-        answer = client.get("/health/ready")
-    except httpx.TransportError:
-        return False
-    return answer.is_success and answer.json()["checks"] == {"database": "ok", "files": "ok"}
-
-
-def soon(look: Callable[[], T]) -> T:
-    """What is seen once there is something to see."""
-    deadline = time.monotonic() + PATIENCE
-    while not (seen := look()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return seen
+@pytest.fixture(params=["one_machine", "many_machines"])
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    """Each set of engines."""
+    found: Deployment = request.getfixturevalue(request.param)
+    return found
 
 
 def test_from_the_first_start_to_a_crash(deployment: Deployment) -> None:
     """Over HTTP alone, as a newcomer walks: from the form to the record, and a stop or a crash loses nothing."""
     resumes = {"cv.pdf": pdf(300_000), "Lebenslauf Ångström.docx": docx()}
-    with serving(deployment) as server:
-        client, password = server.client, first_password(server)
+    with running(deployment) as service:
+        client, password = service.client, first_password(service)
         first, second = (submit(client, name, content) for name, content in resumes.items())
         mails_arrive(deployment, first["reference"], second["reference"])
         tokens = sign_in(client, username=ADMIN, password=password)
@@ -118,11 +104,9 @@ def test_from_the_first_start_to_a_crash(deployment: Deployment) -> None:
         sign_in(client, username=ADMIN, password=password)
         before = all_of(client, first["id"])
 
-        assert server.stop(signal.SIGTERM) == 0
+        assert service.end(signal.SIGTERM) == {0}
 
-    with serving(deployment) as server:
-        client = server.client
-        sign_in(client, username=ADMIN, password=password)
+        service.start()
         after = all_of(client, first["id"])
         last_event = after["/events"]["items"].pop()
 
@@ -130,11 +114,9 @@ def test_from_the_first_start_to_a_crash(deployment: Deployment) -> None:
         assert after == before
         assert references(client) == [first["reference"]]
         third = submit(client, "cv.pdf", resumes["cv.pdf"])
-        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert service.end(signal.SIGKILL) == {-signal.SIGKILL}
 
-    with serving(deployment) as server:
-        client = server.client
-        sign_in(client, username=ADMIN, password=password)
+        service.start()
         survivor = all_of(client, third["id"])
 
         assert references(client) == [third["reference"], first["reference"]]
@@ -145,10 +127,116 @@ def test_from_the_first_start_to_a_crash(deployment: Deployment) -> None:
         }
 
 
-def first_password(server: Server) -> str:
+def test_killed_half_way(deployment: Deployment) -> None:
+    """A server and a worker die under load: what was acknowledged is there, whole, and everybody hears of it."""
+    deployment.environ.update({"LEADINTAKE_RATE_LIMIT_SUBMIT": "off", "LEADINTAKE_CONFIRMATIONS_PER_ADDRESS": "off"})
+    sent: dict[str, bytes] = {}
+
+    def submit_one(number: int) -> None:
+        content = pdf(20_000 + number)
+        fields = {"first_name": "Ada", "last_name": "Lovelace", "email": PROSPECT}
+        try:
+            answer = service.client.post("/public/leads", data=fields, files={"resume": ("cv.pdf", content)})
+        except httpx.TransportError:
+            return
+        if answer.status_code == 201:
+            sent[answer.json()["id"]] = content
+
+    with running(deployment) as service, ThreadPoolExecutor(8) as prospects:
+        password = first_password(service)
+        submissions = [prospects.submit(submit_one, number) for number in range(HALF)]
+        soon(lambda: len(sent) > HALF // 4)
+        if service.workers:
+            service.kill_one_of(service.workers)
+        service.kill_one_of(service.servers)
+        service.start()
+        submissions += [prospects.submit(submit_one, number) for number in range(HALF, 2 * HALF)]
+        for each in submissions:
+            each.result()
+        sign_in(service.client, username=ADMIN, password=password)
+        deployment.let_leases_end()
+        submit_one(2 * HALF)  # It wakes the workers, who would look by themselves within half a minute.
+        soon(lambda: {lead for lead in sent if not are_sent(service.client, lead)} == set())
+        found = {lead: service.client.get(f"/leads/{lead}/resume").content for lead in sent}
+        listed = {lead["id"] for lead in everything(service.client)}
+
+    mails = deployment.mails()
+    copies = {
+        mail["Message-ID"]: [other.as_bytes() for other in mails if other["Message-ID"] == mail["Message-ID"]]
+        for mail in mails
+    }
+    assert len(sent) > HALF
+    assert found == sent
+    assert listed >= sent.keys()
+    assert len(copies) == 2 * len(listed)
+    assert all(len(set(same)) == 1 for same in copies.values())
+
+
+def test_what_holds_across_servers_and_restarts(deployment: Deployment) -> None:
+    """A repeat has no second effect, and who was signed out or deactivated stays so, whichever server is asked."""
+    content, key = pdf(), {"Idempotency-Key": "form-1"}
+    with running(deployment) as service:
+        admin, gone, revoked = (service.new_client() for _ in range(3))
+        admin_password = first_password(service)
+        sign_in(admin, username=ADMIN, password=admin_password)
+        first = send(service.client, content, key)
+        repeats = [send(service.client, content, key) for _ in range(2)]
+        new = {"email": ATTORNEY, "full_name": "Atticus Finch", "role": "attorney", "password": uuid4().hex}
+        attorney = admin.post("/users", json=new).raise_for_status().json()
+        tokens = sign_in(gone, username=ATTORNEY, password=new["password"])
+        sign_in(revoked, username=ADMIN, password=admin_password)
+        revoked.post("/auth/revoke", data={"token": revoked.headers["Authorization"].split()[1]}).raise_for_status()
+        admin.patch(f"/users/{attorney['id']}", json={"is_active": False}).raise_for_status()
+        before = [answers_of(client) for client in (admin, gone, revoked)]
+        service.end(signal.SIGTERM)
+        service.start()
+        after = [answers_of(client) for client in (admin, gone, revoked)]
+        late = send(service.client, content, key)
+        other = send(service.client, content + b"\n", key)
+        refreshed = gone.post(
+            "/auth/token", data={"refresh_token": tokens["refresh_token"], "grant_type": "refresh_token"}
+        )
+
+        assert [answer.json() for answer in (*repeats, late)] == [first.json()] * 3
+        assert [answer.headers.get("Idempotency-Replayed") for answer in (first, *repeats, late)] == [
+            None,
+            *["true"] * 3,
+        ]
+        assert other.status_code == 422
+        assert before == after == [{200}, {401}, {401}]
+        assert refreshed.status_code == 400
+        assert references(admin) == [first.json()["reference"]]
+
+
+def test_rates_are_counted_together(many_machines: Deployment) -> None:
+    """Whoever tries passwords at several servers, or waits for a restart, gets no more tries for that."""
+    many_machines.environ["LEADINTAKE_RATE_LIMIT_LOGIN"] = "4/hour"
+    wrong = {"username": ADMIN, "password": "not the password"}
+    with running(many_machines) as service:
+        tries = [service.client.post("/auth/token", data=wrong) for _ in range(6)]
+        service.end(signal.SIGTERM)
+        service.start()
+        later = service.client.post("/auth/token", data=wrong)
+
+        assert [answer.status_code for answer in tries] == [400] * 4 + [429] * 2
+        assert later.status_code == 429
+
+
+def answers_of(client: httpx.Client) -> set[int]:
+    """What every server answers to somebody."""
+    return {client.get("/me").status_code for _ in range(2)}
+
+
+def send(client: httpx.Client, content: bytes, headers: dict[str, str]) -> httpx.Response:
+    """Send an enquiry."""
+    fields = {"first_name": "Zoë", "last_name": "Ødegård", "email": PROSPECT}
+    return client.post("/public/leads", data=fields, files={"resume": ("cv.pdf", content)}, headers=headers)
+
+
+def first_password(service: Running) -> str:
     """The password that the first start prints."""
     shown = re.compile(rf"{re.escape(ADMIN)} with the password (\S+) ")
-    match = soon(lambda: shown.search(server.output.read_text()))
+    match = soon(lambda: shown.search(service.written()))
     assert match
     return match[1]
 
@@ -240,11 +328,22 @@ def take_notes(client: httpx.Client, lead_id: str) -> None:
         "lead.notes_changed",
     ]
 
-    def are_sent() -> bool:
-        owed = client.get(f"{path}/deliveries").json()["items"]
-        return [(one["recipient"], one["status"]) for one in owed] == [(PROSPECT, "sent"), (ADMIN, "sent")]
+    assert soon(lambda: are_sent(client, lead_id))
 
-    assert soon(are_sent)
+
+def are_sent(client: httpx.Client, lead_id: str) -> bool:
+    """Whether both mails of a lead are marked as sent."""
+    owed = client.get(f"/leads/{lead_id}/deliveries").json()["items"]
+    return [(one["recipient"], one["status"]) for one in owed] == [(PROSPECT, "sent"), (ADMIN, "sent")]
+
+
+def everything(client: httpx.Client) -> Iterator[dict[str, Any]]:
+    """All leads, page by page."""
+    page = client.get("/leads").json()
+    yield from page["items"]
+    while page["next_cursor"]:
+        page = client.get("/leads", params={"cursor": page["next_cursor"]}).json()
+        yield from page["items"]
 
 
 def erase(client: httpx.Client, lead_id: str) -> None:

@@ -48,7 +48,7 @@ class Leads(Protocol):
         """Store a new lead; raises ReferenceTaken."""
 
     def get(self, lead_id: UUID) -> Lead:
-        """Load a lead to change it, locked until the transaction ends; raises NotFound."""
+        """Load a lead to change it, locked until a writing transaction ends; raises NotFound."""
 
     def save(self, lead: Lead) -> None:
         """Store what changed."""
@@ -115,7 +115,10 @@ class Outbox(Protocol):
         """Mark a claimed delivery as sent; False when the claim was lost."""
 
     def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
-        """Give a claimed delivery back until then; False when the claim was lost."""
+        """Let a claimed delivery wait for its next attempt until then; False when the claim was lost."""
+
+    def give_back(self, delivery_id: UUID, token: UUID, at: datetime, error: str | None) -> bool:
+        """Undo a claim: due again at `at`, the attempt not counted; False when it was lost. None keeps the error."""
 
     def fail(self, delivery_id: UUID, token: UUID, error: str) -> bool:
         """Give a claimed delivery up; False when the claim was lost."""
@@ -127,7 +130,7 @@ class Outbox(Protocol):
         """The deliveries of a lead, in the order they were owed."""
 
     def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
-        """One delivery, locked until the transaction ends, and its lead; raises NotFound."""
+        """One delivery, locked until a writing transaction ends, and its lead; raises NotFound."""
 
     def unsettled(self, limit: int) -> list[DeliveryView]:
         """Deliveries in every status but `sent`, held and failed ones first, then by when they are due."""
@@ -174,7 +177,7 @@ class People(Protocol):
         """One user, locked until a writing transaction ends; raises NotFound."""
 
     def with_password(self, email: str) -> tuple[User, str] | None:
-        """The user with this address, whatever its case, and the password's hash."""
+        """The user with this address, whatever its case, and the password's hash; locked as by `get`."""
 
     def everybody(self) -> list[UserView]:
         """All users by creation."""
@@ -183,13 +186,13 @@ class People(Protocol):
         """The addresses of all active users."""
 
     def active_admins(self) -> int:
-        """How many admins are active."""
+        """How many admins are active; locked as by `get`."""
 
     def open_session(self, session: Session) -> None:
         """Store a new session."""
 
     def session(self, session_id: UUID) -> tuple[Session, User] | None:
-        """A session that was not ended and its user; None when the user is not active."""
+        """A session that was not ended, locked as a user is by `get`, and its user; None when that is not active."""
 
     def save_session(self, session: Session) -> None:
         """Store when it was refreshed, and its hashes."""

@@ -47,7 +47,7 @@ class FileStore(Protocol):
         """The bytes as uploaded, checked against their hash; raises FileUnavailable."""
 
     async def link(self, resume: Resume) -> str | None:
-        """An address that hands the file out to whoever has it, for a minute; None where the store has no such thing."""
+        """An address that hands the file out for a minute to whoever has it; None where the store makes none."""
 
     async def size(self, path: str) -> int | None:
         """The bytes of a file; None when it is not there. Raises Unavailable."""
@@ -65,8 +65,12 @@ class FileStore(Protocol):
 class Mailer(Protocol):
     """The way out for deliveries by e-mail."""
 
+    @property
+    def at_once(self) -> int:
+        """How many letters may be under way together. Of more, some would only wait while their claims run out."""
+
     async def send(self, letter: Letter) -> str:
-        """Return, once the other side has taken responsibility, how it put that; raises DeliveryFailed."""
+        """Return, once the other side has taken responsibility, how it put that; raises DeliveryFailed, ChannelDown."""
 
 
 class Passwords(Protocol):

@@ -11,12 +11,13 @@ from leadintake.domain.errors import Invalid, Refused, Unavailable
 
 COMMANDS = {
     "serve": ("serve", "Take submissions and send mail, until told to stop"),
-    "worker": ("serve", "Send mail in a process of its own"),
+    "worker": ("worker", "Send mail in a process of its own"),
     "migrate": ("migrate", "Bring the database to this version"),
     "users": ("users", "Add, list and deactivate those who sign in"),
     "deliveries": ("deliveries", "List mail that has not gone out, and send it again"),
     "leads": ("leads", "Erase leads"),
     "doctor": ("doctor", "Look for anything wrong"),
+    "copy": ("copy", "Move from SQLite to PostgreSQL, and files to an object store"),
     "version": ("version", "Show the version"),
 }
 """Each command with its module in leadintake.entrypoints.commands, and what it does."""

@@ -16,10 +16,13 @@ class InUse(Refused):
 
 @contextmanager
 def held(settings: Settings) -> Iterator[None]:
-    """Hold the data folder, and the database too where it lies elsewhere; raises InUse.
+    """Hold the data folder, and a SQLite database too where it lies elsewhere; raises InUse. PostgreSQL needs no lock.
 
     The lock ends with the process at the latest, however that ends, and the file it is on stays.
     """
+    if settings.postgres_url:
+        yield
+        return
     files = [settings.data_dir / "serve.lock"]
     if settings.database_url:
         files.append(Path(f"{settings.database_path}.lock"))

@@ -87,7 +87,7 @@ class Settings:
     smtp_host: Annotated[str | None, Setting(parsers.listening, "The mail server")]
     smtp_tls: Annotated[Literal["require", "implicit", "off"], Setting(
         parsers.choice(require="require", implicit="implicit", off="off"),
-        "`require` STARTTLS with a certificate that is verified, `implicit` TLS from the first byte, or `off`", "require",
+        "`require` STARTTLS with a certificate that is verified, `implicit` TLS from the start, or `off`", "require",
     )]
     smtp_port: Annotated[int, Setting(
         parsers.number(1, 65_535), "Its port", lambda values: SMTP_PORTS[values["smtp_tls"]],
@@ -180,6 +180,11 @@ class Settings:
     def database_path(self) -> Path:
         """The file of the SQLite database, if that is the database."""
         return parsers.sqlite_path(self.database_url) if self.database_url else self.data_dir / "leadintake.db"
+
+    @property
+    def needs_data_dir(self) -> bool:
+        """Whether anything is kept in the data folder."""
+        return not (self.postgres_url and self.files and self.mail_backend == "smtp")
 
     @property
     def uploads_dir(self) -> Path:

@@ -1,18 +1,30 @@
-"""A database for each test, copied from one that was migrated once. Another joins by one more parameter."""
+"""A database for each test, copied from one that was migrated once: the same tests on SQLite and on PostgreSQL."""
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests import postgres
+from tests.postgres import Postgres
 from tests.practice import Practice
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM
 
 from leadintake.adapters.sql import migrate
+from leadintake.adapters.sql.postgres import PostgresDatabase, connect, opened
 from leadintake.adapters.sql.sqlite import SqliteDatabase, engine
-from leadintake.adapters.sql.tables import firms
+from leadintake.adapters.sql.tables import firms, metadata
 from leadintake.application.database import Database
+
+
+def make(connection: sa.Connection) -> None:
+    """Migrate a database, and add a second firm."""
+    migrate.upgrade(connection)
+    connection.execute(sa.insert(firms), {"id": SECOND_FIRM, "created_at": NOW})
+    connection.commit()
+    assert connection.scalar(sa.select(firms.c.id).order_by(firms.c.created_at.desc())) == FIRST_FIRM
 
 
 @pytest.fixture(scope="session")
@@ -20,10 +32,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite database with a second firm."""
     path = tmp_path_factory.mktemp("template") / "leadintake.db"
     with engine(path, "BEGIN").connect() as connection:
-        migrate.upgrade(connection)
-        connection.execute(sa.insert(firms), {"id": SECOND_FIRM, "created_at": NOW})
-        connection.commit()
-        assert connection.scalar(sa.select(firms.c.id).order_by(firms.c.created_at.desc())) == FIRST_FIRM
+        make(connection)
     return path
 
 
@@ -33,12 +42,48 @@ def path(template: Path, tmp_path: Path) -> Path:
     return shutil.copyfile(template, tmp_path / "leadintake.db")
 
 
-@pytest.fixture(params=["sqlite"])
-async def database(path: Path) -> AsyncIterator[Database]:
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL server with a migrated database and a second firm, called `practice`."""
+    with postgres.running() as server:
+        server.execute("CREATE DATABASE practice")
+
+        async def migrated() -> None:
+            async with opened(server.url("practice")) as connection:
+                await connection.run_sync(make)
+
+        asyncio.run(migrated())
+        yield server
+
+
+@pytest.fixture
+def url(server: Postgres) -> str:
+    """The URL of a PostgreSQL database that is not open."""
+    asyncio.run(clear(server.url("practice")))
+    return server.url("practice")
+
+
+async def clear(url: str) -> None:
+    """Take everything but the firms away, which is quicker than a new database."""
+    tables = [table.name for table in metadata.sorted_tables if table is not firms]
+    connection = await connect(url)
+    await connection.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
+    await connection.close()
+
+
+@pytest.fixture(params=["path", "url"], ids=["sqlite", "postgres"])
+def location(request: pytest.FixtureRequest) -> Path | str:
+    """A database of either kind that is not open."""
+    found: Path | str = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+async def database(location: Path | str) -> AsyncIterator[Database]:
     """An open database of two firms, without a lead."""
-    sqlite = SqliteDatabase(path)
-    yield sqlite
-    await sqlite.close()
+    opened = SqliteDatabase(location) if isinstance(location, Path) else PostgresDatabase(location)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

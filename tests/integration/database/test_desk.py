@@ -150,6 +150,21 @@ async def test_opening_a_resume(practice: Practice) -> None:
     assert (await practice.desk.view(user, receipt.id)).version == 1
 
 
+async def test_linking_to_a_resume(practice: Practice) -> None:
+    """A store that makes links hands the file out itself, once the timeline says who opened it; others do as always."""
+    user = await practice.user()
+    receipt, _ = await practice.submit(b"the bytes")
+    found = await practice.desk.link_resume(user, receipt.id)
+    practice.files.address = "https://store.example"
+    link = await practice.desk.link_resume(user, receipt.id)
+    [path] = practice.files.kept
+
+    assert isinstance(found, tuple)
+    assert b"".join([chunk async for chunk in found[1]]) == b"the bytes"
+    assert link == f"https://store.example/{path}"
+    assert await timeline(practice, user, receipt.id) == [EventKind.SUBMITTED] + [EventKind.RESUME_OPENED] * 2
+
+
 async def failed_delivery(practice: Practice) -> tuple[UUID, UUID]:
     """A lead and its confirmation, which was refused for good."""
     receipt, _ = await practice.submit()
@@ -218,6 +233,7 @@ VERBS: dict[str, Callable[[Practice, User], Awaitable[object]]] = {
     "view": lambda practice, user: practice.desk.view(user, UNKNOWN),
     "change": lambda practice, user: practice.desk.change(user, UNKNOWN, REACH_OUT),
     "open_resume": lambda practice, user: practice.desk.open_resume(user, UNKNOWN),
+    "link_resume": lambda practice, user: practice.desk.link_resume(user, UNKNOWN),
     "events": lambda practice, user: practice.desk.events(user, UNKNOWN),
     "deliveries": lambda practice, user: practice.desk.deliveries(user, UNKNOWN),
     "retry": lambda practice, user: practice.desk.retry(user, UNKNOWN),

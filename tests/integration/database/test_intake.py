@@ -295,9 +295,9 @@ class FaultyDatabase:
         await self.database.ping()
 
     def count(self) -> None:
-        """Fail when it is time to."""
+        """Fail when it is time to, and from then on."""
         self.calls += 1
-        if self.calls == self.at:
+        if self.calls >= self.at:
             raise self.error
 
 

@@ -72,6 +72,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "outbox.confirmations": ([0, 0], lambda tx: [tx.outbox.confirmations(NOW, to, 9) for to in (None, MINE.email)]),
     "outbox.sent": (False, lambda tx: tx.outbox.sent(delivery(1).id, TOKEN, NOW)),
     "outbox.postpone": (False, lambda tx: tx.outbox.postpone(delivery(1).id, TOKEN, LATER, "error")),
+    "outbox.give_back": (False, lambda tx: tx.outbox.give_back(delivery(1).id, TOKEN, NOW, "error")),
     "outbox.fail": (False, lambda tx: tx.outbox.fail(delivery(1).id, TOKEN, "error")),
     "outbox.next_due": (None, lambda tx: tx.outbox.next_due()),
     "outbox.of_lead": ([], lambda tx: tx.outbox.of_lead(MINE.id)),

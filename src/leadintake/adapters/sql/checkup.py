@@ -1,15 +1,41 @@
-"""What SQLite itself can tell about the health of a database."""
+"""What a database itself can tell about its health."""
 
 import sqlalchemy as sa
 
+UNSAFE = "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name"
+BROKEN = "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid ORDER BY 1"
 
-def journal_mode(connection: sa.Connection) -> str:
-    """How the database keeps what is not yet in its file; "wal", unless its file system cannot do that."""
-    return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
+
+def version(connection: sa.Connection) -> str:
+    """The name and version of the database's software."""
+    name, function = (
+        ("SQLite", "sqlite_version()") if _is_sqlite(connection) else ("PostgreSQL", _setting("server_version"))
+    )
+    return f"{name} {connection.exec_driver_sql(f'SELECT {function}').scalar()}"
+
+
+def obstacle(connection: sa.Connection) -> str | None:
+    """Why the database cannot be worked with at all, and what to do; None when it can."""
+    if _is_sqlite(connection):
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        return None if mode == "wal" else "its file system cannot share memory: keep the data folder on a local disk"
+    encoding = connection.exec_driver_sql(f"SELECT {_setting('server_encoding')}").scalar()
+    return None if encoding == "UTF8" else f"it is in {encoding}: make one with ENCODING 'UTF8' TEMPLATE template0"
 
 
 def problems(connection: sa.Connection) -> list[str]:
-    """Damaged pages, indexes that miss a row, and references to what is not there; at most some of each."""
+    """What is damaged or will not survive a crash; at most some of each."""
+    if not _is_sqlite(connection):
+        unsafe = [f"{name} is off: a power cut can lose leads" for (name,) in connection.exec_driver_sql(UNSAFE)]
+        return [*unsafe, *(f"the index {name} is not valid" for (name,) in connection.exec_driver_sql(BROKEN))]
     damage = [row[0] for row in connection.exec_driver_sql("PRAGMA quick_check(10)") if row[0] != "ok"]
     orphans = {(row[0], row[2]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")}
     return [*damage, *(f"{child} refers to {parent} that are not there" for child, parent in sorted(orphans))]
+
+
+def _is_sqlite(connection: sa.Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+def _setting(name: str) -> str:
+    return f"current_setting('{name}')"

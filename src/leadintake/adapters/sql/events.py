@@ -4,7 +4,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql.hot import insert
+from leadintake.adapters.sql.hot import insert, scalar
 from leadintake.adapters.sql.tables import events, users
 from leadintake.application.views import EventView
 from leadintake.domain.events import Actor, ActorKind, Event, EventKind
@@ -35,7 +35,7 @@ class SqlEvents:
             "actor_id": event.actor.id,
             "data": dict(event.data),
         }
-        added: int = insert(self._connection, events, row).lastrowid
+        added: int = scalar(insert(self._connection, events, row, returning=events.c.id))
         return added
 
     def of_lead(self, lead_id: UUID) -> list[EventView]:

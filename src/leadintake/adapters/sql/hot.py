@@ -24,9 +24,11 @@ def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> DBAPIC
     return _execute(connection, text, tuple([bind(row) for bind in binds]))
 
 
-def insert(connection: sa.Connection, table: sa.Table, *rows: Row) -> DBAPICursor:
+def insert(
+    connection: sa.Connection, table: sa.Table, *rows: Row, returning: sa.Column[Any] | None = None
+) -> DBAPICursor:
     """Insert rows with the same columns, all in one statement: the driver gives up the interpreter's lock for each."""
-    text, binds = _insertion(table, tuple(rows[0]), len(rows), connection.dialect)
+    text, binds = _insertion(table, tuple(rows[0]), len(rows), returning, connection.dialect)
     return _execute(connection, text, tuple([bind(row) for row in rows for bind in binds]))
 
 
@@ -53,10 +55,14 @@ def _compiled(statement: sa.Executable, dialect: Dialect) -> tuple[str, Binds]:
 
 
 @cache
-def _insertion(table: sa.Table, names: tuple[str, ...], count: int, dialect: Dialect) -> tuple[str, Binds]:
+def _insertion(
+    table: sa.Table, names: tuple[str, ...], count: int, returning: sa.Column[Any] | None, dialect: Dialect
+) -> tuple[str, Binds]:
     columns = [column for column in table.c if column.name in names]
     rows = [{c.name: sa.bindparam(f"{c.name}_{row}", type_=c.type) for c in columns} for row in range(count)]
     statement = sa.insert(table).values(rows)
+    if returning is not None:
+        statement = statement.returning(returning)
     binds = [_bind(c.name, sa.bindparam(c.name, type_=c.type), dialect) for c in columns]
     return str(statement.compile(dialect=dialect)), binds
 

@@ -22,9 +22,10 @@ ONE = listing.SHOWN.where(leads.c.firm_id == sa.bindparam("firm"), leads.c.id ==
 class SqlLeads:
     """The leads of one firm, in one transaction."""
 
-    def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
+    def __init__(self, connection: sa.Connection, firm_id: UUID, *, locks: bool) -> None:
         self._connection = connection
         self._firm_id = firm_id
+        self._locks = locks
 
     def add(self, lead: Lead) -> None:
         """Store a new lead and its search words; raises ReferenceTaken."""
@@ -39,8 +40,13 @@ class SqlLeads:
         insert(self._connection, lead_words, *(self._word(lead, word) for word in found))
 
     def get(self, lead_id: UUID) -> Lead:
-        """Load a lead to change it, locked until the transaction ends; raises NotFound."""
-        row = self._one(ONE.with_for_update(of=leads), lead_id)
+        """Load a lead to change it, locked until a writing transaction ends; raises NotFound.
+
+        Locked first: having waited for a lock, PostgreSQL joins the changed row with what belonged to the old one.
+        """
+        if self._locks:
+            self._connection.execute(sa.select(leads.c.id).where(self._is(lead_id)).with_for_update())
+        row = self._one(ONE, lead_id)
         by, at = row.reached_out_by, row.reached_out_at
         return Lead(
             row.id, row.reference, row.first_name, row.last_name, row.email,

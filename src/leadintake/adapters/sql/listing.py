@@ -21,7 +21,8 @@ SHOWN = sa.select(leads, users.c.full_name.label("reached_out_name")).select_fro
 
 MATCHES = (
     lead_words.c.firm_id == sa.bindparam("firm"),
-    lead_words.c.word.between(sa.bindparam("word"), sa.bindparam("end")),
+    lead_words.c.word >= sa.bindparam("word"),
+    lead_words.c.word <= sa.bindparam("end"),
 )
 PROBE = sa.select(sa.func.count()).select_from(
     sa.select(sa.literal_column("1")).select_from(lead_words).where(*MATCHES).limit(FEW + 1).subquery()
@@ -30,13 +31,13 @@ PROBE = sa.select(sa.func.count()).select_from(
 
 def page(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
     """The leads of a query, at most its limit."""
-    conditions = [leads.c.firm_id == firm_id, *(leads.c.words.contains(f" {word}") for word in query.words)]
+    word = _rarest(connection, firm_id, query)
+    conditions = [leads.c.words.contains(f" {other}") for other in query.words if other != word]
     if query.state is not None:
         conditions.append(leads.c.state == query.state)
-    word = _rarest(connection, firm_id, query)
     if word is not None:
         return _with_word(connection, firm_id, word, query, conditions)
-    conditions += _span(leads.c.created_at, leads.c.id, query)
+    conditions += [leads.c.firm_id == firm_id, *_span(leads.c.created_at, leads.c.id, query)]
     order = _order(leads.c.created_at, leads.c.id, query=query)
     return [view(row) for row in connection.execute(SHOWN.where(*conditions).order_by(*order).limit(query.limit))]
 
@@ -67,12 +68,16 @@ def _rarest(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> str |
 def _with_word(
     connection: sa.Connection, firm_id: UUID, word: str, query: LeadQuery, conditions: list[sa.ColumnElement[bool]]
 ) -> list[LeadView]:
-    """The leads with a word that meet all conditions. Keys are matched and sorted first, because rows are wide."""
+    """The leads with a word that meet all conditions. Keys are matched and sorted first, because rows are wide.
+
+    Where the word is all that is asked for, thousands of leads need not be looked at to show fifty.
+    """
     key = (lead_words.c.created_at, lead_words.c.lead_id)
     matches = sa.select(*key).distinct().where(*MATCHES, *_span(*key, query)).cte("matches")
     order = _order(*matches.c, query=query)
-    joined = sa.select(matches.c.lead_id).join(leads, leads.c.id == matches.c.lead_id)
-    ids = joined.where(*conditions).order_by(*order).limit(query.limit)
+    ids = sa.select(matches.c.lead_id).order_by(*order).limit(query.limit)
+    if conditions:
+        ids = ids.join(leads, leads.c.id == matches.c.lead_id).where(*conditions)
     page = connection.scalars(ids, _prefix(firm_id, word)).all()
     by_id = {row.id: view(row) for row in connection.execute(SHOWN.where(leads.c.id.in_(page)))}
     return [by_id[lead_id] for lead_id in page]

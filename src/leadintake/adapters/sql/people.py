@@ -1,6 +1,7 @@
 """Users and their sessions."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -28,9 +29,10 @@ TOLD = (
 class SqlPeople:
     """The people of one firm, in one transaction."""
 
-    def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
+    def __init__(self, connection: sa.Connection, firm_id: UUID, *, locks: bool) -> None:
         self._connection = connection
         self._firm_id = firm_id
+        self._locks = locks
 
     @property
     def _ours(self) -> sa.ColumnElement[bool]:
@@ -70,8 +72,8 @@ class SqlPeople:
 
     def get(self, user_id: UUID) -> User:
         """One user, locked until a writing transaction ends; raises NotFound."""
-        one = sa.select(users).where(self._ours, users.c.id == user_id).with_for_update()
-        row = self._connection.execute(one).one_or_none()
+        one = sa.select(users).where(self._ours, users.c.id == user_id)
+        row = self._connection.execute(self._locked(one, users)).one_or_none()
         if row is None:
             raise NotFound
         return _user(row)
@@ -82,7 +84,7 @@ class SqlPeople:
         if not key.isprintable():  # as in no address, and NUL or half a character cannot even be asked for
             return None
         one = sa.select(users).where(self._ours, users.c.email_key == key)
-        row = self._connection.execute(one).one_or_none()
+        row = self._connection.execute(self._locked(one, users)).one_or_none()
         return (_user(row), row.password_hash) if row else None
 
     def everybody(self) -> list[UserView]:
@@ -98,8 +100,8 @@ class SqlPeople:
 
     def active_admins(self) -> int:
         """How many admins are active."""
-        admins = sa.select(sa.func.count()).where(self._ours, users.c.is_active, users.c.role == Role.ADMIN)
-        return self._connection.scalar(admins) or 0
+        admins = sa.select(users.c.id).where(self._ours, users.c.is_active, users.c.role == Role.ADMIN)
+        return len(self._connection.execute(self._locked(admins, users)).all())
 
     def open_session(self, session: Session) -> None:
         """Store a new session."""
@@ -116,7 +118,8 @@ class SqlPeople:
 
     def session(self, session_id: UUID) -> tuple[Session, User] | None:
         """A session that was not ended and its user; None when the user is not active."""
-        row = self._connection.execute(SIGNED_IN, {"firm": self._firm_id, "session": session_id}).one_or_none()
+        found = self._locked(SIGNED_IN, sessions)
+        row = self._connection.execute(found, {"firm": self._firm_id, "session": session_id}).one_or_none()
         if row is None:
             return None
         session = Session(
@@ -157,6 +160,10 @@ class SqlPeople:
     def prune_sessions(self, created_before: datetime) -> None:
         """Forget sessions opened before then."""
         self._connection.execute(sa.delete(sessions).where(self._open, sessions.c.created_at < created_before))
+
+    def _locked(self, found: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+        """What is found, and nobody else changes meanwhile; rows that refer to it may still be added."""
+        return found.with_for_update(of=table, key_share=True) if self._locks else found
 
 
 def _user(row: sa.Row[tuple[object, ...]]) -> User:

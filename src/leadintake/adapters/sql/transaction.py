@@ -12,11 +12,15 @@ from leadintake.adapters.sql.submissions import SqlSubmissions
 
 
 class SqlTransaction:
-    """All that a firm stores, seen through one connection."""
+    """All that a firm stores, seen through one connection.
 
-    def __init__(self, connection: sa.Connection, firm_id: UUID) -> None:
-        self.leads = SqlLeads(connection, firm_id)
+    With `locks`, what is loaded to be changed is locked until the transaction ends. SQLite knows no such locks: there,
+    one transaction writes at a time.
+    """
+
+    def __init__(self, connection: sa.Connection, firm_id: UUID, *, locks: bool = False) -> None:
+        self.leads = SqlLeads(connection, firm_id, locks=locks)
         self.events = SqlEvents(connection, firm_id)
-        self.outbox = SqlOutbox(connection, firm_id)
+        self.outbox = SqlOutbox(connection, firm_id, locks=locks)
         self.submissions = SqlSubmissions(connection, firm_id)
-        self.people = SqlPeople(connection, firm_id)
+        self.people = SqlPeople(connection, firm_id, locks=locks)

@@ -1,6 +1,6 @@
 """`leadintake doctor`: what is wrong, before somebody else notices."""
 
-import sqlite3
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,8 +14,9 @@ from leadintake.application.app import App
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.errors import Refused, Unavailable
 from leadintake.domain.people import Operator
-from leadintake.entrypoints import bootstrap, environment
-from leadintake.entrypoints.bootstrap import NotReady, Schema
+from leadintake.entrypoints import environment
+from leadintake.entrypoints.bootstrap import schema
+from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, session
 from leadintake.entrypoints.commands.stored_files import compare, orphans
 from leadintake.entrypoints.settings import LOOPBACK, Settings
@@ -71,11 +72,14 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     is_local = urlsplit(settings.base_url).netloc.startswith(tuple(LOOPBACK.split(",")))
     if settings.base_url.startswith("http:") and not is_local:
         yield Finding("settings", Verdict.NOTE, "The base URL is plain http: others on the way can read what is sent.")
-    yield Finding("mail", Verdict.NOTE, f"Mail is written to {settings.mail_dir.absolute()} and sent to nobody.")
+    if settings.mail_backend == "console":
+        yield Finding("mail", Verdict.NOTE, f"Mail is written to {settings.mail_dir.absolute()} and sent to nobody.")
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:
     """The data folder and what is in it belong to one user alone."""
+    if not settings.needs_data_dir:
+        return
     folder = settings.data_dir.absolute()
     if not folder.is_dir():
         yield Finding("data folder", Verdict.WRONG, f"There is no folder {folder}.")
@@ -95,15 +99,19 @@ def _is_exposed(path: Path) -> bool:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
+    """It is there, of this version, undamaged, and keeps what it has committed."""
+    version = ""
     try:
-        found = bootstrap.schema(settings)
-        damage = bootstrap.damage(settings) if found is Schema.CURRENT else [found.value]
+        found = asyncio.run(schema.found(settings))
+        problems = [found.value]
+        if found is Schema.CURRENT:
+            version, problems = asyncio.run(schema.examine(settings))
     except NotReady as error:
-        damage = [error.detail]
-    for line in damage:
-        yield Finding("database", Verdict.WRONG, line)
-    if not damage:
-        yield Finding("database", Verdict.OK, f"up to date and undamaged (SQLite {sqlite3.sqlite_version})")
+        problems = [error.detail]
+    for problem in problems:
+        yield Finding("database", Verdict.WRONG, problem)
+    if not problems:
+        yield Finding("database", Verdict.OK, f"up to date and undamaged ({version})")
 
 
 async def _contents(app: App, who: Operator, settings: Settings, *, hashes: bool) -> list[Finding]:
@@ -117,7 +125,11 @@ async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool) -
         await app.files.ping()
     except Unavailable:
         findings.append(
-            Finding("files", Verdict.WRONG, f"No file can be written to {settings.uploads_dir.absolute()}.")
+            Finding(
+                "files",
+                Verdict.WRONG,
+                f"No file can be written to {settings.files or settings.uploads_dir.absolute()}.",
+            )
         )
     seen, problems = await compare(app, who.firm_id, hashes=hashes)
     findings += [Finding("files", Verdict.WRONG, problem) for problem in problems[:MOST_SHOWN]]

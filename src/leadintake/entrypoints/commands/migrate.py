@@ -1,21 +1,30 @@
 """`leadintake migrate`: the database as this version needs it."""
 
+import asyncio
+
 import click
 
-from leadintake.entrypoints import bootstrap, environment
-from leadintake.entrypoints.bootstrap import NotReady, Schema
+from leadintake.entrypoints import environment
+from leadintake.entrypoints.bootstrap import schema
+from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.lock import held
+from leadintake.entrypoints.settings import Settings
 
 
 @click.command()
 def migrate() -> None:
     """Bring the database to this version, and make it where there is none. The service must not run meanwhile."""
-    chosen = environment.read()
-    found = bootstrap.schema(chosen)
+    settings = environment.read()
+    found = asyncio.run(schema.found(settings))
     if found is Schema.NEWER:
         raise NotReady(found.value)
     if found is not Schema.CURRENT:
-        bootstrap.prepare(chosen)
-        with held(chosen):
-            bootstrap.migrate(chosen)
+        schema.make_data_dir(settings)
+        with held(settings):
+            asyncio.run(_migrate(settings))
     click.echo(Schema.CURRENT.value)
+
+
+async def _migrate(settings: Settings) -> None:
+    async with schema.alone(settings):
+        await schema.migrate(settings)

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, cast
 
 import click
@@ -17,7 +17,8 @@ from leadintake.domain.errors import Invalid, Refused
 from leadintake.domain.people import Operator, Role
 from leadintake.entrypoints import bootstrap, environment, logs
 from leadintake.entrypoints.asgi import create_app
-from leadintake.entrypoints.bootstrap import NotReady, Schema
+from leadintake.entrypoints.bootstrap import schema
+from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.lock import held
 from leadintake.entrypoints.settings import BadSetting, Settings
 
@@ -38,21 +39,10 @@ def serve() -> None:
     logs.configure(settings.log_format)
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: sys.exit(0))
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    schema.make_data_dir(settings)
     with held(settings), _listening(settings) as listener:
-        found = bootstrap.schema(settings)
-        if found is Schema.NONE:
-            bootstrap.migrate(settings)
-        elif found is not Schema.CURRENT:
-            raise NotReady(found.value)
         click.echo(_welcome(settings, asyncio.run(_who_signs_in(settings))))
         _serve(settings, listener)
-
-
-@click.command()
-def worker() -> None:
-    """Send mail in a process of its own."""
-    raise Refused("With SQLite the worker is a part of `leadintake serve`: one process has the database to itself.")
 
 
 @contextmanager
@@ -74,8 +64,18 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 
 async def _who_signs_in(settings: Settings) -> str:
-    """Make the first admin where there is nobody, and tell the password; afterwards, tell how to come by a new one."""
-    async with bootstrap.opened(settings, lambda: None) as app:
+    """Make the database where there is none, and the first admin where there is nobody.
+
+    Tells the admin's password once; afterwards, how to come by a new one.
+    """
+    async with AsyncExitStack() as opening:
+        await opening.enter_async_context(schema.alone(settings))
+        found = await schema.found(settings)
+        if found is Schema.NONE:
+            await schema.migrate(settings)
+        elif found is not Schema.CURRENT:
+            raise NotReady(found.value)
+        app = await opening.enter_async_context(bootstrap.opened(settings, lambda: None))
         operator = Operator(app.accounts.firm_id)
         users = await app.staff.everybody(operator)
         if not users:
@@ -95,11 +95,19 @@ def _welcome(settings: Settings, who_signs_in: str) -> str:
     lines = {
         "form": f"POST {settings.base_url}/public/leads",
         "docs": f"{settings.base_url}/docs" if settings.docs else "off",
-        "mail": f"{settings.mail_dir.absolute()}, a file for each",
+        "mail": _where_mail_goes(settings),
         "sign in": who_signs_in,
     }
     shown = "".join(f"\n  {name:<9}{text}" for name, text in lines.items())
     return f"leadintake {__version__} at {settings.base_url}{shown}"
+
+
+def _where_mail_goes(settings: Settings) -> str:
+    if settings.worker == "separate":
+        return "sent by `leadintake worker`, wherever that runs"
+    if settings.mail_backend == "smtp":
+        return f"by {settings.smtp_host} port {settings.smtp_port}"
+    return f"{settings.mail_dir.absolute()}, a file for each"
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:

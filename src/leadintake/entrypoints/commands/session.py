@@ -9,16 +9,20 @@ from leadintake.application.app import App
 from leadintake.domain.people import Operator
 from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import opened
+from leadintake.entrypoints.settings import Settings
 
 T = TypeVar("T")
 
 
-def run(work: Callable[[App, Operator], Awaitable[T]]) -> T:
-    """Open the application, do the work as the operator, close the application, and return what the work did."""
+def run(work: Callable[[App, Operator], Awaitable[T]], settings: Settings | None = None) -> T:
+    """Open the application, do the work as the operator, close the application, and return what the work did.
+
+    `settings` are those of the process unless given.
+    """
     logging.getLogger().addHandler(logging.NullHandler())  # A command says in one line what went wrong.
 
     async def session() -> T:
-        async with opened(environment.read(), lambda: None, is_server=False) as app:
+        async with opened(settings or environment.read(), lambda: None, is_server=False) as app:
             return await work(app, Operator(app.accounts.firm_id))
 
     return asyncio.run(session())

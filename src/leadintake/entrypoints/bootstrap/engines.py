@@ -1,0 +1,108 @@
+"""The engines that settings choose: where leads, files and mail go."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from leadintake.adapters.documents.inspection import inspect
+from leadintake.adapters.mail.render import Renderer
+from leadintake.adapters.sql.sqlite import SqliteDatabase
+from leadintake.application.database import Database
+from leadintake.application.ports import FileStore, Mailer
+from leadintake.entrypoints.attachment import attachment
+from leadintake.entrypoints.settings import BadSetting, Settings
+
+# What an engine needs is imported where it is chosen: each takes longer to import than the service takes to start.
+# ruff: noqa: PLC0415
+
+
+@asynccontextmanager
+async def database(settings: Settings, *, is_server: bool) -> AsyncIterator[Database]:
+    """PostgreSQL, or else SQLite."""
+    if settings.postgres_url:
+        from leadintake.adapters.sql.postgres import PostgresDatabase
+
+        opened: SqliteDatabase | PostgresDatabase = PostgresDatabase(settings.postgres_url)
+    else:
+        opened = SqliteDatabase(settings.database_path, checkpoint=is_server)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@asynccontextmanager
+async def bell(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[Callable[[], None]]:
+    """What to call when there is something to send: it wakes this process, and all others on the same database."""
+    if not settings.postgres_url:
+        yield wake
+        return
+    from leadintake.adapters.sql import bell
+
+    async with bell.bell(settings.postgres_url, wake) as ring:
+        yield ring
+
+
+@asynccontextmanager
+async def files(settings: Settings) -> AsyncIterator[FileStore]:
+    """An object store, or else the uploads folder; raises BadSetting or OSError."""
+    from leadintake.adapters.files.local import LocalFiles
+
+    if settings.files:
+        from leadintake.adapters.files.object_store import ObjectFiles
+
+        options = settings.store_options
+        try:
+            opened: LocalFiles | ObjectFiles = ObjectFiles(
+                settings.files, options, settings.max_resume_bytes, inspect, attachment
+            )
+        except ValueError as error:
+            raise BadSetting(f"LEADINTAKE_FILES is {settings.files!r}: {error}") from error
+    else:
+        opened = LocalFiles(settings.uploads_dir, settings.max_resume_bytes, inspect)
+    try:
+        yield opened
+    finally:
+        await asyncio.to_thread(opened.close)
+
+
+@asynccontextmanager
+async def mailer(settings: Settings) -> AsyncIterator[Mailer]:
+    """A mail server, or else the folder that mails are written to; raises BadSetting."""
+    if settings.mail_backend == "smtp":
+        from leadintake.adapters.mail.conversation import Server
+        from leadintake.adapters.mail.smtp import SmtpMailer
+
+        server = Server(
+            settings.smtp_host or "",
+            settings.smtp_port,
+            settings.mail_from,
+            settings.smtp_tls,
+            settings.smtp_username,
+            settings.smtp_password or "",
+        )
+        smtp = SmtpMailer(_renderer(settings), server)
+        try:
+            yield smtp
+        finally:
+            await smtp.close()
+        return
+    from leadintake.adapters.mail.console import ConsoleMailer
+
+    console = ConsoleMailer(settings.mail_dir, _renderer(settings))
+    try:
+        yield console
+    finally:
+        await asyncio.to_thread(console.close)
+
+
+def _renderer(settings: Settings) -> Renderer:
+    try:
+        return Renderer(
+            firm_name=settings.firm_name,
+            mail_from=settings.mail_from,
+            base_url=settings.base_url,
+            templates_dir=settings.mail_templates,
+        )
+    except ValueError as error:
+        raise BadSetting(f"Mail cannot be written: {error}.") from error

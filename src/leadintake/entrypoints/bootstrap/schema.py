@@ -1,0 +1,116 @@
+"""The database as a whole: whether it is what this version works with, and how it becomes so."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from enum import Enum
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from leadintake.adapters.sql import checkup
+from leadintake.adapters.sql import migrate as migrations
+from leadintake.adapters.sql.sqlite import engine
+from leadintake.domain.errors import Refused
+from leadintake.entrypoints.settings import Settings
+
+T = TypeVar("T")
+
+
+class Schema(Enum):
+    """What the database has, as against what this version works with."""
+
+    NONE = "There is no database yet. Start the service once with `leadintake serve`."
+    OLDER = "The database is of an older version. Stop the service and run `leadintake migrate`."
+    CURRENT = "The database is up to date."
+    NEWER = "The database was made by a newer version of leadintake. Install that one."
+
+
+class NotReady(Refused):
+    """The database cannot be worked with as it is."""
+
+
+def make_data_dir(settings: Settings) -> None:
+    """Make the data folder where one is needed and there is none, so that only this user can read it."""
+    if settings.needs_data_dir:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def prepare(settings: Settings) -> None:
+    """Make the data folder and an empty SQLite database where there are none, so that only this user can read them."""
+    make_data_dir(settings)
+    if not settings.postgres_url:
+        with suppress(FileExistsError):
+            os.close(os.open(settings.database_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+async def found(settings: Settings) -> Schema:
+    """Compare the database with this version, without making one; raises NotReady."""
+    if not settings.postgres_url and not settings.database_path.exists():
+        return Schema.NONE
+    revision = await _run(settings, migrations.revision)
+    if revision is None:
+        return Schema.NONE
+    if revision == migrations.HEAD:
+        return Schema.CURRENT
+    return Schema.OLDER if revision < migrations.HEAD else Schema.NEWER
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the database to the schema of this version, and make it where there is none; raises NotReady."""
+    prepare(settings)
+    await _run(settings, migrations.upgrade)
+
+
+async def examine(settings: Settings) -> tuple[str, list[str]]:
+    """The version of the database's software, and what is wrong inside, a line each; raises NotReady."""
+    return await _run(settings, lambda connection: (checkup.version(connection), checkup.problems(connection)))
+
+
+@asynccontextmanager
+async def alone(settings: Settings) -> AsyncIterator[None]:
+    """Let no other process make or migrate the database meanwhile; others wait. Raises NotReady.
+
+    With SQLite the lock of the data folder sees to that (leadintake.entrypoints.lock).
+    """
+    if not settings.postgres_url:
+        yield
+        return
+    from leadintake.adapters.sql import postgres  # noqa: PLC0415 - SQLite does not need what takes long to import
+
+    try:
+        async with postgres.locked(settings.postgres_url):
+            yield
+    except postgres.FAILURES as error:
+        raise _not_ready(settings, postgres.reason(error)) from error
+
+
+async def _run(settings: Settings, work: Callable[[sa.Connection], T]) -> T:
+    """Do something with the database as a whole; raises NotReady when it cannot be used."""
+
+    def checked(connection: sa.Connection) -> T:
+        if obstacle := checkup.obstacle(connection):
+            raise _not_ready(settings, obstacle)
+        return work(connection)
+
+    if settings.postgres_url:
+        from leadintake.adapters.sql import postgres  # noqa: PLC0415 - as above
+
+        try:
+            async with postgres.opened(settings.postgres_url) as opened:
+                return await opened.run_sync(checked)
+        except postgres.FAILURES as error:
+            raise _not_ready(settings, postgres.reason(error)) from error
+    try:
+        with engine(settings.database_path, "BEGIN").connect() as connection:
+            return checked(connection)
+    except sa.exc.DBAPIError as error:
+        raise _not_ready(settings, str(error.orig)) from error
+
+
+def _not_ready(settings: Settings, why: str) -> NotReady:
+    """The refusal, with where the database is but not with which password."""
+    parts = urlsplit(settings.postgres_url or "")
+    where = f"{parts.hostname or 'PostgreSQL'}{parts.path}" if settings.postgres_url else settings.database_path
+    return NotReady(f"The database {where} cannot be used: {why}.")

@@ -1,0 +1,37 @@
+"""`leadintake worker`: sends mail in a process of its own."""
+
+import asyncio
+import signal
+
+import click
+import structlog
+
+from leadintake.domain.errors import Refused
+from leadintake.entrypoints import bootstrap, environment, logs
+from leadintake.entrypoints import worker as outbox
+from leadintake.entrypoints.settings import Settings
+
+GRACE = 20.0
+"""Seconds that letters in flight get to arrive in; systemd kills after 90, Kubernetes after 30."""
+
+log = structlog.get_logger()
+
+
+@click.command()
+def worker() -> None:
+    """Send mail and clear away what is no longer needed, until told to stop. Any number may run at once."""
+    settings = environment.read()
+    if not settings.postgres_url:
+        raise Refused("With SQLite the worker is a part of `leadintake serve`: one process has the database to itself.")
+    logs.configure(settings.log_format)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    wake, stop = asyncio.Event(), asyncio.Event()
+    for told in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(told, stop.set)
+    async with bootstrap.opened(settings, wake.set) as app, outbox.running(app, wake, grace=GRACE):
+        log.info("worker_started")
+        await stop.wait()
+    log.info("worker_stopped")
