@@ -6,12 +6,16 @@ from datetime import timedelta
 from prometheus_client import REGISTRY
 from tests.pages import ROOT, page, table
 
+from leadintake.adapters.files import bucket
+from leadintake.adapters.mail.smtp import LIMITS
+from leadintake.adapters.sql import postgres
 from leadintake.adapters.sql.sqlite import LOCK_TIMEOUT_MS
 from leadintake.domain import delivery
 from leadintake.entrypoints import worker
 from leadintake.entrypoints.commands.serve import DRAIN_SECONDS
+from leadintake.entrypoints.commands.worker import GRACE
 from leadintake.entrypoints.errors import BY_SLUG
-from leadintake.entrypoints.http import ops, problems
+from leadintake.entrypoints.http import ops, problems, redis_counts
 
 PAGE = page("docs/operations.md")
 LOGGED = re.compile(r'\blog(?:ger)?\.(?:info|warning|error|exception)\(\s*"(\w+)"')
@@ -43,14 +47,28 @@ def test_times() -> None:
 
     assert table(PAGE, "what", "how long") == [
         ["a stop waits for requests under way", f"{DRAIN_SECONDS} seconds"],
-        ["a stop then waits for mails being sent", f"{worker.GRACE:g} seconds"],
+        ["a stop then waits for mails being sent", f"{worker.GRACE:g} seconds; `leadintake worker` {GRACE:g}"],
+        ["what was cut off is then written down, to be sent again", f"{worker.SETTLING:g} seconds"],
         ["a try to send a mail", shown(delivery.SEND_TIMEOUT, "seconds")],
         ["a claim on a mail, after which it may be claimed again", shown(delivery.LEASE, "minutes")],
         ["first delay before another try", shown(delivery.FIRST_DELAY, "seconds")],
         ["longest delay before another try", shown(delivery.LONGEST_DELAY, "hours")],
         ["a mail is given up", shown(delivery.GIVE_UP_AFTER, "days")],
         ["the worker looks for mail that was not announced to it", f"every {worker.LONGEST_SLEEP:g} seconds"],
-        ["a command or the service waits for the database", f"{LOCK_TIMEOUT_MS // 1000} seconds"],
+        ["a command or the service waits for SQLite to be free", f"{LOCK_TIMEOUT_MS // 1000} seconds"],
+        [
+            "PostgreSQL may take to take a connection, and to answer a statement",
+            f"{postgres.CONNECT_SECONDS:g} and {postgres.STATEMENT_SECONDS:g} seconds",
+        ],
+        [
+            "an object store may take to answer",
+            f"{bucket.ANSWER_SECONDS} seconds, and one for each MB of the largest file",
+        ],
+        [
+            "a mail server may take until a connection is ready, and to take an envelope",
+            f"{LIMITS.beginning:g} and {LIMITS.envelope:g} seconds",
+        ],
+        ["Redis may take to answer", f"{redis_counts.ANSWER_SECONDS:g} second"],
         ["each check of `/health/ready`", f"{ops.PING_SECONDS:g} seconds"],
         ["`Retry-After` of a 503", f"{problems.RETRY_AFTER} seconds"],
         ["the sweep runs", f"every {shown(worker.SWEEP_EVERY, 'minutes')}"],
