@@ -11,10 +11,10 @@ LINT := $(VENV)/.lint
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # one pip at a time in one .venv
-.PHONY: help install dev run test lint types layers check format lock
+.PHONY: help install dev run test test-deploy lint types layers check format lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(RUN) ## Install the service into .venv (PYTHON=python3.12 chooses the Python)
 
@@ -25,6 +25,9 @@ dev: $(RUN) $(TEST) $(LINT) ## Install what the tests and checks need too
 
 test: $(RUN) $(TEST) ## Run the tests (ARGS='-k reference' chooses some)
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+test-deploy: $(RUN) $(TEST) ## Run the tests of deploy/nginx.conf (nginx has to be installed)
+	@$(BIN)/python -m pytest tests/deploy $(ARGS)
 
 lint: $(LINT) ## Check style, format and the length of each source file
 	@$(BIN)/ruff check --quiet
