@@ -1,5 +1,6 @@
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -335,3 +336,17 @@ def test_doctor_counts_files_without_a_lead(machine: Machine) -> None:
 
     assert report.exit_code == 0
     assert "files\tnote\t1 files belong to no lead" in report.stdout
+
+
+def test_doctor_says_why_an_object_store_cannot_be_used(machine: Machine) -> None:
+    """A store that nobody answers for is one finding, with what its library says, and the rest is looked at."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ALLOW_HTTP": "true"}
+    result = machine.run("doctor", LEADINTAKE_FILES="s3://resumes", AWS_ENDPOINT_URL=nobody, **keys)
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("files")]
+
+    assert result.exit_code == 1
+    assert line.startswith("files\twrong\tNo file can be written to s3://resumes: ")
+    assert nobody in line
+    assert "outbox\tok\tnothing waits" in result.stdout

@@ -123,14 +123,11 @@ async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool) -
     findings: list[Finding] = []
     try:
         await app.files.ping()
-    except Unavailable:
-        findings.append(
-            Finding(
-                "files",
-                Verdict.WRONG,
-                f"No file can be written to {settings.files or settings.uploads_dir.absolute()}.",
-            )
-        )
+    except Unavailable as error:
+        where, why = settings.files or settings.uploads_dir.absolute(), str(error.__cause__ or error).partition("\n")[0]
+        findings.append(Finding("files", Verdict.WRONG, f"No file can be written to {where}: {why}"))
+        if settings.files:  # To ask a store that does not answer about each lead would take hours.
+            return findings
     seen, problems = await compare(app, who.firm_id, hashes=hashes)
     findings += [Finding("files", Verdict.WRONG, problem) for problem in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:
