@@ -39,8 +39,8 @@ def make_data_dir(settings: Settings) -> None:
 
 def prepare(settings: Settings) -> None:
     """Make the data folder and an empty SQLite database where there are none, so that only this user can read them."""
-    make_data_dir(settings)
     if not settings.postgres_url:
+        make_data_dir(settings)
         with suppress(FileExistsError):
             os.close(os.open(settings.database_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 

@@ -19,7 +19,7 @@ def migrate() -> None:
     if found is Schema.NEWER:
         raise NotReady(found.value)
     if found is not Schema.CURRENT:
-        schema.make_data_dir(settings)
+        schema.prepare(settings)
         with held(settings):
             asyncio.run(_migrate(settings))
     click.echo(Schema.CURRENT.value)
