@@ -80,6 +80,8 @@ class Running:
         self.servers += started
         while len(self.workers) < self.deployment.workers:
             self.workers.append(self._process("worker"))
+        for worker in self.workers:
+            assert soon(lambda worker=worker: "worker_started" in worker.output.read_text()), worker.output.read_text()  # type: ignore[misc] # as above
 
     def kill_one_of(self, processes: list[Process]) -> None:
         """Kill one process, as if its machine had lost power."""

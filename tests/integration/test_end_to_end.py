@@ -206,6 +206,9 @@ def test_what_holds_across_servers_and_restarts(deployment: Deployment) -> None:
         assert before == after == [{200}, {401}, {401}]
         assert refreshed.status_code == 400
         assert references(admin) == [first.json()["reference"]]
+        assert soon(lambda: are_sent(admin, first.json()["id"]))
+        assert service.end(signal.SIGTERM) == {0}
+    assert sorted(mail["To"] for mail in deployment.mails()) == [ADMIN, PROSPECT]  # Nobody was killed: no mail twice.
 
 
 def test_rates_are_counted_together(many_machines: Deployment) -> None:
