@@ -15,15 +15,20 @@ Handle = Callable[[Reader, Writer], Awaitable[None]]
 
 @dataclass
 class Relay:
-    """Listens, and lets everything pass to a port. `requests` are the methods and paths that came by, over HTTP."""
+    """Listens, and lets everything pass to a port, while it `flows`.
+
+    `requests` are the methods and paths that came by, over HTTP.
+    """
 
     to_port: int
+    flows: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[str] = field(default_factory=list)
     connections: dict[Writer, asyncio.Future[None]] = field(default_factory=dict)
     port: int = 0
 
     def __post_init__(self) -> None:
         self.handle: Handle = self.passing
+        self.flows.set()
 
     async def start(self) -> None:
         """Listen, on the same port each time."""
@@ -32,6 +37,7 @@ class Relay:
 
     async def stop(self) -> None:
         """Refuse connections, and end those that there are."""
+        self.flows.set()
         self.server.close()
         await self.become(self.handle)
 
@@ -59,7 +65,17 @@ class Relay:
     ) -> None:
         """Let everything pass, changed on its way there or back; what is changed to nothing ends the connection."""
         answers, requests = await asyncio.open_connection("127.0.0.1", self.to_port)
-        await asyncio.gather(_pump(reader, requests, partial(self._noted, there)), _pump(answers, writer, back))
+        await asyncio.gather(
+            self._pump(reader, requests, partial(self._noted, there)), self._pump(answers, writer, back)
+        )
+
+    async def _pump(self, source: Reader, sink: Writer, change: Callable[[bytes], bytes]) -> None:
+        with suppress(OSError):
+            while piece := change(await source.read(2**16)):
+                await self.flows.wait()
+                sink.write(piece)
+                await sink.drain()
+        sink.close()
 
     def _noted(self, change: Callable[[bytes], bytes], piece: bytes) -> bytes:
         if match := re.match(rb"[A-Z]+ [^? ]+", piece):
@@ -93,11 +109,3 @@ def saying(answer: bytes) -> Handle:
         await writer.drain()
 
     return handle
-
-
-async def _pump(source: Reader, sink: Writer, change: Callable[[bytes], bytes]) -> None:
-    with suppress(OSError):
-        while piece := change(await source.read(2**16)):
-            sink.write(piece)
-            await sink.drain()
-    sink.close()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from uuid import UUID
 
@@ -14,8 +15,8 @@ from structlog.testing import capture_logs
 from tests.fakes import numbered_ids
 from tests.postgres import Postgres
 from tests.practice import OPERATOR, PASSWORD, Practice
-from tests.proxy import Proxy, proxied
 from tests.records import FIRST_FIRM, NOW, delivery, lead
+from tests.relay import Relay, relay
 
 from leadintake.adapters.sql.bell import bell
 from leadintake.adapters.sql.postgres import CONNECTIONS, PostgresDatabase, connect
@@ -41,15 +42,15 @@ async def opened(url: str, **options: float) -> AsyncIterator[PostgresDatabase]:
 
 
 @pytest.fixture
-async def proxy(server: Postgres) -> AsyncIterator[Proxy]:
-    """The network between a process and the server."""
-    async with proxied(server.port) as proxy:
-        yield proxy
+async def way(server: Postgres) -> AsyncIterator[Relay]:
+    """The way to the server."""
+    async with relay(server.port) as way:
+        yield way
 
 
-def through(proxy: Proxy, url: str) -> str:
-    """The URL of a database by way of a proxy."""
-    return url.replace(str(proxy.target), str(proxy.port))
+def through(way: Relay, url: str) -> str:
+    """The URL of a database by that way."""
+    return url.replace(str(way.to_port), str(way.port))
 
 
 def adding(each: Lead) -> Callable[[Transaction], None]:
@@ -118,30 +119,31 @@ async def test_a_server_that_was_away(server: Postgres, url: str) -> None:
         assert await stored(database) == list(range(1, 21))
 
 
-async def test_connections_that_were_lost_meanwhile(url: str, proxy: Proxy) -> None:
+async def test_connections_that_were_lost_meanwhile(url: str, way: Relay) -> None:
     """Nobody notices that the network dropped all connections of the pool."""
-    async with opened(through(proxy, url)) as database:
+    async with opened(through(way, url)) as database:
         await asyncio.gather(*(database.write(FIRST_FIRM, adding(lead(number))) for number in range(1, 21)))
-        proxy.cut()
+        await way.become(way.passing)
         await asyncio.gather(*(database.write(FIRST_FIRM, adding(lead(number))) for number in range(21, 41)))
 
         assert await stored(database) == list(range(1, 41))
 
 
 @pytest.mark.parametrize("last", [b"BEGIN", b"INSERT INTO leads", b"INSERT INTO lead_words"])
-async def test_a_connection_lost_before_the_commit(url: str, proxy: Proxy, last: bytes) -> None:
+async def test_a_connection_lost_before_the_commit(url: str, way: Relay, last: bytes) -> None:
     """The transaction is repeated on another connection, and has happened once."""
-    async with opened(through(proxy, url)) as database:
+    async with opened(through(way, url)) as database:
         await database.ping()
         cuts = iter([True])
-        proxy.is_last = lambda sent: last in sent and next(cuts, False)
+        there = lambda sent: b"" if last in sent and next(cuts, False) else sent  # noqa: E731 - read where it is used
+        await way.become(partial(way.passing, there=there))
         await database.write(FIRST_FIRM, adding(lead(1)))
 
         assert next(cuts, None) is None
         assert await stored(database) == [1]
 
 
-async def test_a_connection_lost_with_the_commit(url: str, proxy: Proxy) -> None:
+async def test_a_connection_lost_with_the_commit(url: str, way: Relay) -> None:
     """Nobody knows whether it happened, so it is refused and not repeated; here it has."""
     runs: list[int] = []
 
@@ -149,11 +151,11 @@ async def test_a_connection_lost_with_the_commit(url: str, proxy: Proxy) -> None
         runs.append(1)
         tx.leads.add(lead(1))
 
-    async with opened(through(proxy, url)) as database:
-        proxy.is_last = lambda sent: b"COMMIT" in sent
+    async with opened(through(way, url)) as database:
+        await way.become(partial(way.passing, back=lambda sent: b"" if b"COMMIT" in sent else sent))
         with pytest.raises(Unavailable):
             await database.write(FIRST_FIRM, work)
-        proxy.is_last = lambda _: False
+        await way.become(way.passing)
         for _ in range(100):  # The server may still be at it.
             if await stored(database):
                 break
@@ -162,17 +164,18 @@ async def test_a_connection_lost_with_the_commit(url: str, proxy: Proxy) -> None
         assert len(runs) == 1
 
 
-async def test_a_network_that_swallows_everything(url: str, proxy: Proxy) -> None:
+async def test_a_network_that_swallows_everything(url: str, way: Relay) -> None:
     """Who waits is told before long, and the next is served as soon as the network is back."""
-    async with opened(through(proxy, url), statement_seconds=BRIEFLY) as database:
+    async with opened(through(way, url), statement_seconds=BRIEFLY) as database:
         await database.ping()
-        proxy.flows.clear()
-        with pytest.raises(Unavailable):
+        way.flows.clear()
+        with capture_logs() as logged, pytest.raises(Unavailable):
             await database.write(FIRST_FIRM, adding(lead(1)))
-        proxy.flows.set()
+        way.flows.set()
 
         await database.write(FIRST_FIRM, adding(lead(2)))
         assert 2 in await stored(database)
+        assert [line["reason"] for line in logged] == ["TimeoutError"]
 
 
 async def test_more_at_once_than_there_are_connections(url: str) -> None:
@@ -347,12 +350,33 @@ async def test_a_bell_that_is_rung_at_the_last_moment(url: str) -> None:
         await asyncio.wait_for(heard.wait(), 10)
 
 
-async def test_a_bell_whose_connection_is_lost(url: str, proxy: Proxy) -> None:
+async def test_a_bell_whose_connection_is_lost(url: str, way: Relay) -> None:
     """It connects again, and takes it that it has missed something."""
     heard = asyncio.Event()
-    async with bell(through(proxy, url), heard.set):
+    async with bell(through(way, url), heard.set):
         await asyncio.wait_for(heard.wait(), 10)
         heard.clear()
-        proxy.cut()
+        await way.become(way.passing)
+
+        await asyncio.wait_for(heard.wait(), 10)
+
+
+async def test_a_ring_that_got_lost_is_repeated(url: str, way: Relay) -> None:
+    """When a notification is lost with its connection, the others hear of it over the next one."""
+    is_lost, heard, listens = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def losing(sent: bytes) -> bytes:
+        if b"NOTIFY" not in sent:
+            return sent
+        is_lost.set()
+        return b""
+
+    await way.become(partial(way.passing, there=losing))
+    async with bell(through(way, url), listens.set) as ring, bell(url, heard.set):
+        await asyncio.wait_for(asyncio.gather(listens.wait(), heard.wait()), 10)
+        heard.clear()
+        ring()
+        await asyncio.wait_for(is_lost.wait(), 10)
+        await way.become(way.passing)
 
         await asyncio.wait_for(heard.wait(), 10)

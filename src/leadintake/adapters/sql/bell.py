@@ -64,7 +64,7 @@ async def _listen(url: str, wake: Callable[[], None], rung: asyncio.Event) -> No
 async def _serve(connection: Any, wake: Callable[[], None], rung: asyncio.Event) -> None:
     """Hear and ring on a connection until it is lost; raises one of LOST."""
     await connection.add_listener(CHANNEL, lambda *_: wake())
-    connection.add_termination_listener(lambda _: rung.set())  # The next statement then finds the connection closed.
+    connection.add_termination_listener(lambda _: rung.set())  # It is replaced, and what got lost repeated.
     wake()  # Something may have been stored while nobody listened.
     while True:
         try:

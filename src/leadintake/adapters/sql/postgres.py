@@ -26,7 +26,9 @@ STATEMENT_SECONDS = 10.0
 """How long the server may take to answer one statement."""
 
 CONNECTIONS = 10
-"""A process uses so many at most: a server as it comes (max_connections = 100) has room for nine processes."""
+"""A process uses so many at most, and one for the bell. A server as it comes (max_connections = 100, of which three are
+kept back) has room for eight processes.
+"""
 
 TRIES = 5
 
@@ -167,7 +169,7 @@ async def locked(url: str) -> AsyncIterator[None]:
 
 def reason(error: Exception | None) -> str:
     """What an error says, without the values that PostgreSQL repeats in its details."""
-    return str(getattr(error, "orig", error)).partition("\n")[0]
+    return str(getattr(error, "orig", error)).partition("\n")[0] or type(error).__name__
 
 
 def _state(error: Exception) -> str:
