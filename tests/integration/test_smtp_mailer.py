@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import ssl
 import traceback
 from base64 import b64encode
@@ -394,6 +395,23 @@ async def test_signing_in_fails(
         failed = await failure(mailer)
 
     assert isinstance(failed, kind)
+
+
+@pytest.mark.parametrize("answer", ["421 4.3.2 closing", "535 5.7.8 no"])
+def test_nothing_stays_open(guarded: tuple[MailServer, Tls], trust: ssl.SSLContext, answer: str) -> None:
+    """Once the mailer is closed its connections are, without an exchange to end TLS that the server may leave out."""
+    server, tls = guarded
+    server.always["AUTH"] = answer
+
+    async def send() -> None:
+        async with mailing(server, tls, trust, password=PASSWORD) as mailer:
+            await failure(mailer)
+
+    for _ in range(20):
+        asyncio.run(send())
+    gc.collect()  # A transport that was left open warns of itself now.
+
+    assert server.connections == 20
 
 
 def test_no_password_in_clear() -> None:

@@ -87,6 +87,15 @@ class ConnectionLost(DeliveryFailed):
         super().__init__(reason, permanent=False)
 
 
+class _Connection(aiosmtplib.SMTP):
+    """Hangs up at once. To end TLS in form takes an answer, which Python would wait for, for up to 30 seconds."""
+
+    def close(self) -> None:
+        if self.transport is not None:
+            cast("asyncio.Transport", self.transport).abort()
+        super().close()
+
+
 class Conversation:
     """A connection that hands in one letter after another. Whoever sees a method raise has to end it."""
 
@@ -96,7 +105,7 @@ class Conversation:
         self._server = server
         self._stage = Stage.CONNECTION
         self._private: tuple[str, ...] = ()
-        self._smtp = aiosmtplib.SMTP(
+        self._smtp = _Connection(
             hostname=server.host,
             port=server.port,
             use_tls=server.tls == "implicit",
@@ -154,15 +163,12 @@ class Conversation:
 
     async def end(self) -> None:
         """Say goodbye, as far as the server listens, and hang up."""
-        transport = self._smtp.transport
         try:
             with suppress(TimeoutError, aiosmtplib.SMTPException):
                 async with asyncio.timeout(self._limits.goodbye):
                     await self._smtp.quit()
         finally:
             self._smtp.close()
-            if transport is not None:
-                cast("asyncio.Transport", transport).abort()
 
     async def _begin(self) -> None:
         await self._smtp.connect()
