@@ -12,7 +12,7 @@ from uuid import UUID
 
 from leadintake.application.database import Letter
 from leadintake.application.ports import Claims, Received
-from leadintake.domain.errors import FileUnavailable, TooLarge
+from leadintake.domain.errors import DeliveryFailed, FileUnavailable, TooLarge
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
 
@@ -106,6 +106,21 @@ class RecordingMailer:
         if self.failure:
             raise self.failure
         self.sent.append(letter)
+        return "taken"
+
+
+@dataclass
+class ChoosyMailer:
+    """A Mailer that refuses `no@` for good and for a reason, `later@` for now, and takes the rest."""
+
+    reason: str
+    at_once: int = 1
+
+    async def send(self, letter: Letter) -> str:
+        if letter.recipient.startswith("no@"):
+            raise DeliveryFailed(self.reason, permanent=True)
+        if letter.recipient.startswith("later@"):
+            raise DeliveryFailed("451 4.3.0 greylisted", permanent=False)
         return "taken"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 from tests.fakes import FixedClock, MemoryFiles, PlainPasswords, PlainTokens, RecordingMailer, numbered_ids
@@ -12,6 +13,7 @@ from leadintake.application.accounts import Accounts
 from leadintake.application.database import Database, LeadQuery
 from leadintake.application.desk import Desk
 from leadintake.application.dispatch import Dispatch, Outcome
+from leadintake.application.inbox import Inbox
 from leadintake.application.intake import Form, Intake, IntakeRules
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
@@ -59,6 +61,11 @@ class Practice:
         )  # fmt: skip
 
     @property
+    def inbox(self) -> Inbox:
+        """Where leads are found."""
+        return Inbox(self.database, self.clock)
+
+    @property
     def desk(self) -> Desk:
         """Where leads are worked on."""
         return Desk(self.database, self.files, self.clock, self.wake)
@@ -87,7 +94,7 @@ class Practice:
         """Counts how often the worker was called."""
         self.wakes += 1
 
-    async def submit(self, content: bytes = b"%PDF-1.7", key: str | None = None, **form: str) -> tuple[Receipt, bool]:
+    async def submit(self, content: bytes = b"%PDF-1.7", key: str | None = None, **form: Any) -> tuple[Receipt, bool]:
         """Submit Ada's enquiry with some fields changed."""
         fields = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@client.example", "file_name": "cv.pdf"}
         async with self.files.receive() as upload:

@@ -36,13 +36,17 @@ class Settlements:
         if self.away_for:
             self.away_for -= 1
             raise Unavailable
-        return work(SimpleNamespace(outbox=self, events=SimpleNamespace(add=self.recorded.append)))
+        events, people = SimpleNamespace(add=self.recorded.append), SimpleNamespace(active_admins=list)
+        return work(SimpleNamespace(outbox=self, events=events, people=people))
 
     read = write
 
     async def ping(self) -> None: ...
 
     def add(self, *_: object) -> None: ...
+
+    def of_lead(self, _: UUID) -> list[object]:
+        return []
 
     def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
         return self._settle(Status.SENT, delivery_id, token, at)

@@ -8,7 +8,7 @@ from tests.records import NOW, lead, user
 
 from leadintake.domain.errors import IllegalTransition, Invalid
 from leadintake.domain.events import PROSPECT, EventKind
-from leadintake.domain.lead import MOVES, NOTES_MAX_CHARACTERS, Handled, State
+from leadintake.domain.lead import MOVES, NOTES_MAX_CHARACTERS, Handled, Notice, State, notes_seen
 from leadintake.domain.resume import Kind
 
 GRACE = user(1, full_name="Grace Hopper")
@@ -27,6 +27,18 @@ def test_arrival() -> None:
     assert (lead().state, lead().version, lead().notes, lead().reached_out) == (State.PENDING, 1, "", None)
     assert (event.kind, event.actor, event.at) == (EventKind.SUBMITTED, PROSPECT, NOW)
     assert event.data == {"resume_kind": Kind.PDF, "resume_size": 1234}
+
+
+def test_arrival_with_a_notice() -> None:
+    """What the prospect was told is kept with the event, and when, in UTC; the settings may change, the record not."""
+    event = lead().submitted(Notice("No relationship.\n\nNothing confidential.", NOW))
+
+    assert event.data == {
+        "resume_kind": Kind.PDF,
+        "resume_size": 1234,
+        "notice": "No relationship.\n\nNothing confidential.",
+        "notice_shown_at": f"{NOW:%Y-%m-%dT%H:%M:%S}Z",
+    }
 
 
 @pytest.mark.parametrize("before", State)
@@ -130,6 +142,15 @@ def test_notes_that_cannot_be_kept(notes: str) -> None:
 
     assert [error.field for error in refused.value.errors] == ["notes"]
     assert annotated == lead(notes="before")
+
+
+@given(texts, texts)
+def test_notes_that_were_seen(one: str, other: str) -> None:
+    """Notes have one fingerprint, in hexadecimal digits, and other notes have another."""
+    first, second = notes_seen(one), notes_seen(other)
+
+    assert len(bytes.fromhex(first)) == 32
+    assert (first == second) == (one == other)
 
 
 def test_erasure_leaves_the_reference() -> None:

@@ -43,7 +43,7 @@ class Outbox:
         if self.failures or self.is_away:
             self.failures = max(0, self.failures - 1)
             raise Unavailable
-        done = work(SimpleNamespace(outbox=self, events=self))
+        done = work(SimpleNamespace(outbox=self, events=self, people=SimpleNamespace(active_admins=list)))
         if self.answers:
             await self.answers.wait()
         return done
@@ -74,6 +74,9 @@ class Outbox:
     def give_back(self, delivery_id: UUID, _token: UUID, _at: datetime, _error: str | None) -> bool:
         self.due.append(self.claimed[delivery_id])
         return self._settle(delivery_id, "given back")
+
+    def of_lead(self, _lead_id: UUID) -> list[object]:
+        return []
 
     def add(self, *_facts: object) -> int:
         return 1

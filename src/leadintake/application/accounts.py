@@ -13,6 +13,9 @@ from leadintake.domain.people import Session, User, check_password, is_hashable
 
 ACCESS_LIFETIME = timedelta(minutes=15)
 
+BROWSER_REFRESH = timedelta(minutes=1)
+"""How long after the last one a browser's session is refreshed again, so that not every click is a write."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -44,6 +47,44 @@ class Accounts:
 
     async def sign_in(self, email: str, password: str) -> Grant:
         """Open a session; raises WrongCredentials, after the same time whatever was wrong."""
+        secret = self.tokens.secret()
+        session = await self._open(email, password, self.tokens.fingerprint(secret))
+        return self._grant(session, secret, session.created_at)
+
+    async def open_browser_session(self, email: str, password: str) -> str:
+        """Open a session as `sign_in` does, and return the cookie that stands for it."""
+        secret = self.tokens.secret()
+        session = await self._open(email, password, self._browser_hash(secret))
+        return f"{session.id}.{secret}"
+
+    async def recognise(self, cookie: str, *, is_active: bool = True) -> Identity:
+        """Who has this cookie; raises NotSignedIn. What the user asks for keeps the session alive, polling does not.
+
+        The secret stays as it is, because two tabs may ask at once.
+        """
+        try:
+            session_id, secret = _split(cookie)
+        except SessionOver:
+            raise NotSignedIn from None
+        expected, now = self._browser_hash(secret), self.now()
+
+        def known(tx: Transaction) -> tuple[Session, User]:
+            found = tx.people.session(session_id)
+            if found is None or found[0].refresh_hash != expected or now >= found[0].expires_at:
+                raise NotSignedIn
+            return found
+
+        def kept_alive(tx: Transaction) -> tuple[Session, User]:
+            session, user = known(tx)  # It may have been ended since it was read.
+            tx.people.save_session(replace(session, refreshed_at=now))
+            return session, user
+
+        session, user = await self.database.read(self.firm_id, known)
+        if is_active and now - session.refreshed_at > BROWSER_REFRESH:
+            _, user = await self.database.write(self.firm_id, kept_alive)
+        return Identity(user, session_id)
+
+    async def _open(self, email: str, password: str, refresh_hash: str) -> Session:
         if not is_hashable(password):
             raise WrongCredentials
         found = await self.database.read(self.firm_id, lambda tx: tx.people.with_password(email))
@@ -52,8 +93,8 @@ class Accounts:
             raise WrongCredentials
         user, stored = found
         renewed = await self.passwords.hash(password) if self.passwords.is_outdated(stored) else None
-        secret, now = self.tokens.secret(), self.now()
-        session = Session(self.new_id(), user.id, now, now, self.tokens.fingerprint(secret))
+        now = self.now()
+        session = Session(self.new_id(), user.id, now, now, refresh_hash)
 
         def work(tx: Transaction) -> None:
             if tx.people.with_password(email) != found:
@@ -63,7 +104,7 @@ class Accounts:
                 tx.people.set_password(user.id, renewed)
 
         await self.database.write(self.firm_id, work)
-        return self._grant(session, secret, now)
+        return session
 
     async def refresh(self, refresh_token: str) -> Grant:
         """Exchange a refresh token, once. A second use shows that it was copied, and ends the session (RFC 9700)."""
@@ -148,6 +189,10 @@ class Accounts:
         """End one of one's own sessions; raises NotFound."""
         if not await self.database.write(self.firm_id, lambda tx: tx.people.end_session(who.user.id, session_id)):
             raise NotFound
+
+    def _browser_hash(self, secret: str) -> str:
+        """What is stored in place of a cookie's secret. No fingerprint looks like it, so no token can be made of it."""
+        return f"browser {self.tokens.fingerprint(secret)}"
 
     def _grant(self, session: Session, secret: str, now: datetime) -> Grant:
         lifetime = min(ACCESS_LIFETIME, session.expires_at - now)

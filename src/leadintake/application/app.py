@@ -6,6 +6,7 @@ from leadintake.application.accounts import Accounts
 from leadintake.application.database import Database
 from leadintake.application.desk import Desk
 from leadintake.application.dispatch import Dispatch
+from leadintake.application.inbox import Inbox
 from leadintake.application.intake import Intake
 from leadintake.application.ports import FileStore
 from leadintake.application.retention import Retention
@@ -14,9 +15,13 @@ from leadintake.application.staff import Staff
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What entrypoints call. `database` and `files` are asked for their health; `cursor_key` signs paging cursors."""
+    """What entrypoints call.
+
+    `database` and `files` are asked for their health. `cursor_key` signs cursors, tickets of forms, and receipts.
+    """
 
     intake: Intake
+    inbox: Inbox
     desk: Desk
     accounts: Accounts
     staff: Staff

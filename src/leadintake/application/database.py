@@ -11,18 +11,18 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from leadintake.application.views import DeliveryView, EventView, LeadView, Receipt, UserView
+from leadintake.application.people import People
+from leadintake.application.views import DeliveryView, EventView, LeadView, OwedMail, Receipt
 from leadintake.domain.delivery import Delivery, Purpose, Status
 from leadintake.domain.events import Event
 from leadintake.domain.lead import Lead, State
-from leadintake.domain.people import Session, User
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page of leads ended."""
+    """Where a lead stands in a list: a page ends there, or what is new begins."""
 
     created_at: datetime
     id: UUID
@@ -61,6 +61,9 @@ class Leads(Protocol):
 
     def page(self, query: LeadQuery) -> list[LeadView]:
         """The leads of a query, at most its limit."""
+
+    def count(self, query: LeadQuery) -> int:
+        """How many leads a query has, counted up to its limit."""
 
     def paths_in_use(self, paths: Collection[str]) -> set[str]:
         """Which of these resume paths some lead refers to."""
@@ -126,20 +129,29 @@ class Outbox(Protocol):
     def next_due(self) -> datetime | None:
         """When the next delivery is due or the next claim runs out."""
 
+    def waiting_since(self) -> datetime | None:
+        """Since when a delivery is due. One that was claimed but never tried is due since it was owed."""
+
     def of_lead(self, lead_id: UUID) -> list[DeliveryView]:
         """The deliveries of a lead, in the order they were owed."""
 
     def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
         """One delivery, locked until a writing transaction ends, and its lead; raises NotFound."""
 
-    def unsettled(self, limit: int) -> list[DeliveryView]:
-        """Deliveries in every status but `sent`, held and failed ones first, then by when they are due."""
+    def unsettled(self, limit: int) -> list[OwedMail]:
+        """Deliveries in every status but `sent`: failed ones first, then held ones, then by when they are due."""
 
     def retry(self, delivery_id: UUID, now: datetime) -> None:
         """Owe it again from now on, for another domain.delivery.GIVE_UP_AFTER."""
 
     def unsettled_counts(self) -> dict[Status, int]:
         """How many deliveries are in each status but `sent`."""
+
+    def failed(self, at_most: int) -> int:
+        """Count up to `at_most` deliveries that failed."""
+
+    def statuses(self, lead_ids: Collection[UUID]) -> dict[UUID, set[Status]]:
+        """The statuses among the deliveries of each of these leads; a lead to which none belong is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,55 +171,6 @@ class Submissions(Protocol):
 
     def prune(self, expired_before: datetime) -> None:
         """Forget the keys older than that."""
-
-
-class People(Protocol):
-    """The users of one firm and their sessions."""
-
-    def add(self, user: User, password_hash: str) -> None:
-        """Store a new user; raises EmailTaken."""
-
-    def save(self, user: User) -> None:
-        """Store name, role and activity."""
-
-    def set_password(self, user_id: UUID, password_hash: str) -> None:
-        """Replace the password's hash."""
-
-    def get(self, user_id: UUID) -> User:
-        """One user, locked until a writing transaction ends; raises NotFound."""
-
-    def with_password(self, email: str) -> tuple[User, str] | None:
-        """The user with this address, whatever its case, and the password's hash; locked as by `get`."""
-
-    def everybody(self) -> list[UserView]:
-        """All users by creation."""
-
-    def told_of_leads(self) -> list[str]:
-        """The addresses of all active users."""
-
-    def active_admins(self) -> int:
-        """How many admins are active; locked as by `get`."""
-
-    def open_session(self, session: Session) -> None:
-        """Store a new session."""
-
-    def session(self, session_id: UUID) -> tuple[Session, User] | None:
-        """A session that was not ended, locked as a user is by `get`, and its user; None when that is not active."""
-
-    def save_session(self, session: Session) -> None:
-        """Store when it was refreshed, and its hashes."""
-
-    def sessions_of(self, user_id: UUID) -> list[Session]:
-        """The user's sessions that were not ended, newest first."""
-
-    def end_session(self, user_id: UUID, session_id: UUID) -> bool:
-        """End one session of a user; False when there is none."""
-
-    def end_sessions(self, user_id: UUID, keep: UUID | None = None) -> int:
-        """End all sessions of a user but one; returns how many."""
-
-    def prune_sessions(self, created_before: datetime) -> None:
-        """Forget sessions opened before then."""
 
 
 class Transaction(Protocol):

@@ -11,7 +11,7 @@ from leadintake.application.views import DeliveryView, EventView, LeadView
 from leadintake.domain.delivery import RETRYABLE
 from leadintake.domain.errors import NotFound, NotRetryable, Stale
 from leadintake.domain.events import Event, EventKind
-from leadintake.domain.lead import Resume, State
+from leadintake.domain.lead import Lead, Resume, State, notes_seen
 from leadintake.domain.people import Permission, Principal, User
 
 
@@ -25,11 +25,21 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to change of a lead; None leaves it. `versions` are those the change was made for, None means any."""
+    """What to change of a lead; None leaves it. `versions` are those the change was made for, None means any.
+
+    `seen_notes` is domain.lead.notes_seen of the notes that the writer saw; None lets the last writer win.
+    """
 
     state: State | None = None
     notes: str | None = None
     versions: frozenset[int] | None = None
+    seen_notes: str | None = None
+
+    def is_stale(self, lead: Lead) -> bool:
+        """Whether it was made for another version or other notes. Notes saved once more are no conflict."""
+        if self.versions is not None and lead.version not in self.versions:
+            return True
+        return self.seen_notes not in {None, notes_seen(lead.notes)} and self.notes != lead.notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class Desk:
 
         def work(tx: Transaction) -> LeadView:
             lead = tx.leads.get(lead_id)
-            if change.versions is not None and lead.version not in change.versions:
+            if change.is_stale(lead):
                 raise Stale
             now = self.now()
             events: list[Event | None] = []

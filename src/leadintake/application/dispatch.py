@@ -9,9 +9,19 @@ from uuid import UUID
 from leadintake.application.database import Database, Letter, Transaction
 from leadintake.application.ports import Clock, Mailer
 from leadintake.application.record import record
-from leadintake.domain.delivery import LEASE, SEND_TIMEOUT, Status, next_attempt
+from leadintake.domain.delivery import (
+    LEASE,
+    SEND_TIMEOUT,
+    Channel,
+    Delivery,
+    Purpose,
+    Status,
+    message_id,
+    next_attempt,
+)
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind
+from leadintake.domain.people import account_key
 
 STORE_AGAIN_AFTER = timedelta(milliseconds=100)
 STORE_AGAIN_AFTER_AT_MOST = timedelta(seconds=5)
@@ -103,10 +113,26 @@ class Dispatch:
                 tx.outbox.postpone(letter.delivery_id, token, until, reason)
             elif tx.outbox.fail(letter.delivery_id, token, reason):
                 data: dict[str, str | int] = {"delivery_id": str(letter.delivery_id), "attempts": letter.attempt}
-                record(tx, Event(letter.lead_id, EventKind.DELIVERY_FAILED, now, SYSTEM, data))
+                failed = Event(letter.lead_id, EventKind.DELIVERY_FAILED, now, SYSTEM, data)
+                record(tx, failed, self._owed_instead(tx, letter, now))
 
         await self._store(work)
         return Outcome(letter, Status.FAILED if until is None else Status.PENDING, reason)
+
+    def _owed_instead(self, tx: Transaction, letter: Letter, now: datetime) -> list[Delivery]:
+        """When an attorney cannot be told of a lead, every admin is who was not told of it anyway."""
+        if letter.purpose is not Purpose.NOTIFICATION:
+            return []
+        told = {account_key(delivery.recipient) for delivery in tx.outbox.of_lead(letter.lead_id)}
+        domain = letter.message_id.rpartition("@")[2].removesuffix(">")
+        return [
+            Delivery(
+                delivery_id := self.new_id(), letter.lead_id, Channel.EMAIL, Purpose.NOTIFICATION, admin,
+                Status.PENDING, message_id(delivery_id, domain), now,
+            )
+            for admin in tx.people.active_admins()
+            if account_key(admin) not in told
+        ]  # fmt: skip
 
     async def _store(self, work: Callable[[Transaction], object]) -> None:
         """Run work until it is stored, or until the claim may be over, which is LEASE after it was made."""

@@ -12,13 +12,24 @@ from leadintake.application.ports import Clock, FileStore, Upload
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 from leadintake.domain import values
-from leadintake.domain.delivery import Channel, Delivery, Purpose, Status
-from leadintake.domain.errors import FieldError, Invalid, KeyReused, ReferenceTaken, Refused, Unavailable
-from leadintake.domain.lead import Lead, Resume
+from leadintake.domain.delivery import Channel, Delivery, Purpose, Status, message_id
+from leadintake.domain.errors import (
+    FieldError,
+    Invalid,
+    KeyReused,
+    ReferenceTaken,
+    Refused,
+    Unavailable,
+    WrongKind,
+)
+from leadintake.domain.lead import Lead, Notice, Resume
 from leadintake.domain.resume import Kind, accept, display_name
 
 KEY_LIFETIME = timedelta(hours=24)
 """How long an Idempotency-Key is remembered."""
+
+NO_FILE = "Choose a file."
+EMPTY_FILE = "The file is empty. Choose another one."
 
 REFERENCE_TRIES = 5
 """A million leads make one collision in a million submissions; five in a row are a broken random source."""
@@ -26,12 +37,13 @@ REFERENCE_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a prospect typed, as it came."""
+    """What a prospect typed, as it came, empty where nothing did; and the notice above it, where that is known."""
 
     first_name: str
     last_name: str
     email: str
     file_name: str
+    notice: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +82,21 @@ class Intake:
     async def submit(self, form: Form, upload: Upload, key: str | None = None) -> tuple[Receipt, bool]:
         """Store a submission and return its receipt once that is durable, and whether it is a repeat of an earlier one.
 
-        Raises Invalid, WrongKind, TooLarge, KeyReused or Unavailable; then nothing is stored.
+        Raises Invalid, WrongKind, TooLarge, KeyReused or Unavailable; then nothing is stored. Invalid names all that is
+        wrong, the file too; a file of the wrong kind alone is WrongKind.
         """
-        first_name, last_name, email = self._prospect(form)
+        (first_name, last_name, email), wrong = self._prospect(form)
         received = await upload.finish()
-        if not received.size:
-            raise Invalid(FieldError("resume", "The file is empty. Choose another one."))
-        kind = accept(form.file_name, received.finding, self.rules.kinds)
+        if not form.file_name or not received.size:
+            raise Invalid(*wrong, FieldError("resume", EMPTY_FILE if form.file_name else NO_FILE))
+        try:
+            kind = accept(form.file_name, received.finding, self.rules.kinds)
+        except WrongKind as error:
+            if wrong:
+                raise Invalid(*wrong, FieldError("resume", error.detail)) from None
+            raise
+        if wrong:
+            raise Invalid(*wrong)
         path = f"{UUID(int=self.random_bits(128), version=4)}.{kind}"
         resume = Resume(
             path, display_name(form.file_name), kind, received.size, received.sha256, received.finding.flags
@@ -86,7 +106,7 @@ class Intake:
         now = self.now()
         lead = Lead(self.new_id(), "", first_name, last_name, email, resume, created_at=now, updated_at=now)
         try:
-            receipt = await self._store(lead, key)
+            receipt = await self._store(lead, form.notice, key)
         except Unavailable:
             raise  # It may have been stored all the same, so the file stays; the sweep removes it if not.
         except Refused:
@@ -98,8 +118,12 @@ class Intake:
         self.wake()
         return receipt, False
 
-    def _prospect(self, form: Form) -> tuple[str, str, str]:
-        """Parse all fields, so that one answer names everything that is wrong."""
+    def faults(self, form: Form) -> list[FieldError]:
+        """What is wrong with the texts of a form whose file does not matter any more."""
+        return self._prospect(form)[1]
+
+    def _prospect(self, form: Form) -> tuple[tuple[str, str, str], list[FieldError]]:
+        """Names and address, and all that is wrong with them."""
         wrong: list[FieldError] = []
 
         def parsed(parse: Callable[[], str]) -> str:
@@ -111,21 +135,20 @@ class Intake:
 
         first_name = parsed(lambda: values.name(form.first_name, "first_name"))
         last_name = parsed(lambda: values.name(form.last_name, "last_name"))
-        email = parsed(lambda: self.address(form.email))
-        if wrong:
-            raise Invalid(*wrong)
-        return first_name, last_name, email
+        email = parsed(lambda: self.address(values.filled(form.email, "email")))
+        return (first_name, last_name, email), wrong
 
-    async def _store(self, lead: Lead, key: str | None) -> Receipt:
+    async def _store(self, lead: Lead, notice: Notice | None, key: str | None) -> Receipt:
         for _ in range(REFERENCE_TRIES):
             named = replace(lead, reference=values.reference(self.random_bits(values.REFERENCE_BITS)))
             try:
-                return await self.database.write(self.firm_id, partial(self._add, lead=named, key=key))
+                add = partial(self._add, lead=named, notice=notice, key=key)
+                return await self.database.write(self.firm_id, add)
             except ReferenceTaken:
                 continue
         raise Unavailable
 
-    def _add(self, tx: Transaction, *, lead: Lead, key: str | None) -> Receipt:
+    def _add(self, tx: Transaction, *, lead: Lead, notice: Notice | None, key: str | None) -> Receipt:
         now = self.now()  # Taken in the order of the commits, so that no lead appears behind a page already read.
         lead = replace(lead, created_at=now, updated_at=now)
         receipt = Receipt(lead.id, lead.reference, now)
@@ -137,7 +160,7 @@ class Intake:
                     raise KeyReused
                 return earlier.receipt
         tx.leads.add(lead)
-        record(tx, lead.submitted(), self._owed(tx, lead))
+        record(tx, lead.submitted(notice), self._owed(tx, lead))
         return receipt
 
     def _owed(self, tx: Transaction, lead: Lead) -> list[Delivery]:
@@ -149,8 +172,8 @@ class Intake:
 
     def _delivery(self, lead: Lead, purpose: Purpose, recipient: str, status: Status) -> Delivery:
         delivery_id = self.new_id()
-        message_id = f"<{delivery_id}@{self.rules.mail_domain}>"
-        return Delivery(delivery_id, lead.id, Channel.EMAIL, purpose, recipient, status, message_id, lead.created_at)
+        name = message_id(delivery_id, self.rules.mail_domain)
+        return Delivery(delivery_id, lead.id, Channel.EMAIL, purpose, recipient, status, name, lead.created_at)
 
     def _is_over_cap(self, tx: Transaction, email: str, now: datetime) -> bool:
         """Whether another confirmation could be somebody using the form to fill a stranger's mailbox."""

@@ -82,14 +82,14 @@ class Staff:
         """Set a password and sign the user out; returns the password where one was made. Raises NotFound or Invalid."""
         generated = self.new_password() if password is None else None
         user = await self.find(who, email)
-        password_hash = await self.passwords.hash(check_password(generated or password or ""))
-
-        def work(tx: Transaction) -> None:
-            tx.people.set_password(user.id, password_hash)
-            tx.people.end_sessions(user.id)
-
-        await self.database.write(who.firm_id, work)
+        await self._set_password(who, user.id, generated or password or "")
         return generated
+
+    async def renew_password(self, who: Principal, user_id: UUID) -> tuple[UserView, str]:
+        """Set a password that is made, sign the user out, and return both; raises NotFound."""
+        who.require(Permission.MANAGE_USERS)
+        password = self.new_password()
+        return view(await self._set_password(who, user_id, password)), password
 
     async def end_sessions(self, who: Principal, email: str) -> int:
         """Sign a user out everywhere; returns how many sessions ended. Raises NotFound."""
@@ -103,6 +103,17 @@ class Staff:
         if found is None:
             raise NotFound(f"There is no user {email}.")
         return found[0]
+
+    async def _set_password(self, who: Principal, user_id: UUID, password: str) -> User:
+        password_hash = await self.passwords.hash(check_password(password))
+
+        def work(tx: Transaction) -> User:
+            user = tx.people.get(user_id)
+            tx.people.set_password(user_id, password_hash)
+            tx.people.end_sessions(user_id)
+            return user
+
+        return await self.database.write(who.firm_id, work)
 
 
 def view(user: User) -> UserView:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from leadintake.domain.delivery import Channel, Purpose, Status
@@ -76,6 +77,26 @@ class DeliveryView:
     next_attempt_at: datetime | None
     sent_at: datetime | None
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwedMail:
+    """A notification that has not gone out, with whose enquiry it is about."""
+
+    delivery: DeliveryView
+    lead_id: UUID
+    reference: str
+    name: str
+
+
+class Mails(StrEnum):
+    """How the notifications of one lead are, the worst first: the first that fits any of them. `none` are owed."""
+
+    FAILED = "failed"
+    HELD = "held"
+    PENDING = "pending"
+    SENT = "sent"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,11 @@ class Delivery:
     created_at: datetime
 
 
+def message_id(delivery_id: UUID, domain: str) -> str:
+    """The Message-ID of a delivery, in the domain that mail is sent from (RFC 5322 section 3.6.4)."""
+    return f"<{delivery_id}@{domain}>"
+
+
 def next_attempt(attempts: int, now: datetime, give_up_at: datetime, jitter: float) -> datetime | None:
     """When to try again after `attempts` tries (1 or more) have failed, or None when it is time to give up.
 

@@ -1,5 +1,6 @@
 """The lead: one enquiry, and all that may happen to it."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,6 +41,14 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a prospect was told before sending the form, and when."""
+
+    text: str
+    shown_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Handled:
     """Who reached out, and when."""
 
@@ -65,9 +74,11 @@ class Lead:
     reached_out: Handled | None = None
     version: int = 1
 
-    def submitted(self) -> Event:
-        """The event of the lead's arrival."""
-        data = {"resume_kind": self.resume.kind.value, "resume_size": self.resume.size}
+    def submitted(self, notice: Notice | None = None) -> Event:
+        """The event of the lead's arrival. It keeps the notice, because what the firm tells prospects changes."""
+        data: dict[str, str | int] = {"resume_kind": self.resume.kind.value, "resume_size": self.resume.size}
+        if notice:
+            data |= {"notice": notice.text, "notice_shown_at": notice.shown_at.isoformat().replace("+00:00", "Z")}
         return Event(self.id, EventKind.SUBMITTED, self.created_at, PROSPECT, data)
 
     def move(self, to: State, *, by: User, at: datetime) -> Event:
@@ -109,3 +120,8 @@ class Lead:
     def _changed(self, at: datetime) -> None:
         self.updated_at = at
         self.version += 1
+
+
+def notes_seen(notes: str) -> str:
+    """The fingerprint of notes that somebody saw, SHA-256 in hex."""
+    return hashlib.sha256(notes.encode()).hexdigest()

@@ -115,7 +115,12 @@ def _cleaned(raw: str) -> str:
     return name[: -len(WINDOWS_STREAM)].rstrip(". ") if name.upper().endswith(WINDOWS_STREAM) else name
 
 
-def _one_of(kinds: Collection[Kind]) -> str:
+def listed(kinds: Collection[Kind]) -> str:
+    """Kinds as one names them: PDF, DOC or DOCX."""
     *others, last = (kind.upper() for kind in Kind if kind in kinds)
-    names = f"{', '.join(others)} or {last}" if others else last
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _one_of(kinds: Collection[Kind]) -> str:
+    names = listed(kinds)
     return f"{'an' if names.startswith(('O', 'R')) else 'a'} {names}"

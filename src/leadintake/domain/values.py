@@ -5,6 +5,8 @@ from uuid import UUID
 
 from leadintake.domain.errors import FieldError, Invalid, Malformed
 
+EMPTY = "Fill in this field."
+
 NAME_MAX_CHARACTERS = 100
 MOST_DECOMPOSED = 4
 """Into so many code points one may decompose. A longer text is too long in NFC too, which takes quadratic time."""
@@ -51,10 +53,17 @@ def name(raw: str, field: str) -> str:
     if len(text) <= NAME_MAX_CHARACTERS * MOST_DECOMPOSED:
         text = unicodedata.normalize("NFC", text)
     if not any(unicodedata.category(c)[0] not in "ZM" and c not in BLANK for c in text):
-        raise Invalid(FieldError(field, "Fill in this field."))
+        raise Invalid(FieldError(field, EMPTY))
     if len(text) > NAME_MAX_CHARACTERS:
         raise Invalid(FieldError(field, f"Use at most {NAME_MAX_CHARACTERS} characters."))
     return text
+
+
+def filled(raw: str, field: str) -> str:
+    """Return a text as it is, or raise Invalid when there is nothing in it."""
+    if not raw.strip():
+        raise Invalid(FieldError(field, EMPTY))
+    return raw
 
 
 def mailbox(address: str) -> str:

@@ -180,6 +180,8 @@ class Outbox:
         if outcome.status is Status.SENT:  # A refusal often repeats the address; it is kept with the delivery.
             self._channel.worked()
             facts["answer"] = outcome.answer
+        elif outcome.status is Status.FAILED:
+            self._wake.set()  # An admin may have to be told instead.
         log.log(level, event, **facts)
         deliveries.labels(letter.purpose.value, event.removeprefix("delivery_")).inc()
 

@@ -23,7 +23,7 @@ from leadintake.domain.errors import (
     Stale,
 )
 from leadintake.domain.events import SYSTEM, EventKind
-from leadintake.domain.lead import State
+from leadintake.domain.lead import State, notes_seen
 from leadintake.domain.people import Role, User
 
 UNKNOWN = UUID(int=404)
@@ -92,6 +92,55 @@ async def test_the_last_notes_win(practice: Practice) -> None:
 
     assert (changed.notes, changed.version) == ("two", 3)
     assert (await timeline(practice, user, receipt.id)).count(EventKind.NOTES_CHANGED) == 2
+
+
+async def test_notes_that_somebody_else_changed(practice: Practice) -> None:
+    """Who saw other notes is refused, and nothing of the change is applied; who saw these, or repeats them, is not."""
+    user = await practice.user()
+    receipt, _ = await practice.submit()
+    blank, mine = notes_seen(""), notes_seen("mine")
+    await practice.desk.change(user, receipt.id, Change(notes="mine", seen_notes=blank))
+    for state in (None, State.REACHED_OUT):
+        with pytest.raises(Stale):
+            await practice.desk.change(user, receipt.id, Change(state, "theirs", seen_notes=blank))
+    refused = await practice.desk.view(user, receipt.id)
+    repeated = await practice.desk.change(user, receipt.id, Change(notes="mine", seen_notes=blank))
+    await practice.desk.change(user, receipt.id, Change(State.REACHED_OUT))
+    changed = await practice.desk.change(user, receipt.id, Change(notes="both", seen_notes=mine))
+
+    assert (refused.state, refused.notes, refused.version) == (State.PENDING, "mine", 2)
+    assert repeated == refused
+    assert (changed.notes, changed.version) == ("both", 4)
+    assert (await timeline(practice, user, receipt.id)).count(EventKind.NOTES_CHANGED) == 2
+
+
+async def test_notes_seen_for_no_notes(practice: Practice) -> None:
+    """A change that leaves the notes still holds only while they are what was seen."""
+    user = await practice.user()
+    receipt, _ = await practice.submit()
+    await practice.desk.change(user, receipt.id, Change(notes="mine"))
+    for seen in (notes_seen(""), "", "mine"):
+        with pytest.raises(Stale):
+            await practice.desk.change(user, receipt.id, Change(State.REACHED_OUT, seen_notes=seen))
+    moved = await practice.desk.change(user, receipt.id, Change(State.REACHED_OUT, seen_notes=notes_seen("mine")))
+
+    assert (moved.state, moved.notes) == (State.REACHED_OUT, "mine")
+
+
+async def test_fifty_notes_at_once(practice: Practice) -> None:
+    """Of fifty who saw the same notes and write others at once one wins, and all others learn of it."""
+    user = await practice.user()
+    receipt, _ = await practice.submit()
+    seen = notes_seen("")
+    answers = await asyncio.gather(
+        *(practice.desk.change(user, receipt.id, Change(notes=f"note {n}", seen_notes=seen)) for n in range(50)),
+        return_exceptions=True,
+    )
+    stored = await practice.desk.view(user, receipt.id)
+
+    assert [type(answer) for answer in answers].count(Stale) == 49
+    assert [answer for answer in answers if not isinstance(answer, Stale)] == [stored]
+    assert (await timeline(practice, user, receipt.id)).count(EventKind.NOTES_CHANGED) == 1
 
 
 @pytest.mark.parametrize(("versions", "refusal"), [(None, IllegalTransition), (frozenset({1}), Stale)])

@@ -1,5 +1,6 @@
 """A delivery from owed to sent or given up, by the clock."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from tests.practice import Practice
 from tests.records import NOW
 
 from leadintake.application.views import DeliveryView
-from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Status
+from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Purpose, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed
 from leadintake.domain.events import EventKind
 from leadintake.domain.people import Role
@@ -96,6 +97,41 @@ async def test_one_refusal_is_nobody_elses(practice: Practice) -> None:
 
     assert [(each.status, each.attempts) for each in found] == [(Status.FAILED, 1), (Status.SENT, 1)]
     assert await practice.dispatch.next_due() is None
+
+
+async def test_an_attorney_cannot_be_told(practice: Practice) -> None:
+    """Then every active admin is told who was not told anyway, once; a confirmation that fails tells nobody."""
+    practice.rules = replace(practice.rules, attorney_email="Gone@firm.example")
+    for role, name in [(Role.ADMIN, "ada"), (Role.ADMIN, "ben"), (Role.ADMIN, "gone"), (Role.ATTORNEY, "eve")]:
+        await practice.user(role, name)
+    await practice.submit()
+    practice.mailer.failure = NEVER
+    await practice.send_due()
+    [lead] = await practice.leads()
+    owed = await practice.deliveries(lead.id)
+    practice.mailer.failure = None
+    await practice.send_due()
+
+    assert sorted((d.purpose, d.recipient, d.status) for d in owed) == [
+        (Purpose.CONFIRMATION, "ada@client.example", Status.FAILED),
+        (Purpose.NOTIFICATION, "Gone@firm.example", Status.FAILED),
+        (Purpose.NOTIFICATION, "ada@firm.example", Status.PENDING),
+        (Purpose.NOTIFICATION, "ben@firm.example", Status.PENDING),
+    ]
+    assert sorted(letter.recipient for letter in practice.mailer.sent) == ["ada@firm.example", "ben@firm.example"]
+    assert {letter.message_id.rpartition("@")[2] for letter in practice.mailer.sent} == {"firm.example>"}
+
+
+async def test_nobody_can_be_told(practice: Practice) -> None:
+    """When the admins cannot be told either, that is the end of it, and the failures stay to be seen."""
+    practice.rules = replace(practice.rules, attorney_email="gone@firm.example")
+    await practice.user(Role.ADMIN, "ada")
+    await practice.submit()
+    practice.mailer.failure = NEVER
+    for _ in range(3):
+        await practice.send_due()
+
+    assert await practice.dispatch.unsettled() == {Status.FAILED: 3}
 
 
 async def test_the_channel_is_down(practice: Practice) -> None:

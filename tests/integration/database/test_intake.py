@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain, count, repeat
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -15,14 +15,16 @@ from tests.practice import OPERATOR, Practice
 from tests.records import FIRST_FIRM
 
 from leadintake.application.database import Database, Transaction
-from leadintake.application.intake import KEY_LIFETIME, Limit
+from leadintake.application.intake import EMPTY_FILE, KEY_LIFETIME, NO_FILE, Limit
 from leadintake.application.staff import Update
 from leadintake.application.views import EventView
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.errors import Invalid, KeyReused, Refused, Unavailable, WrongKind
 from leadintake.domain.events import PROSPECT, EventKind
+from leadintake.domain.lead import Notice
 from leadintake.domain.people import Operator, Role
 from leadintake.domain.resume import Finding, Flag, Kind
+from leadintake.domain.values import EMPTY
 
 T = TypeVar("T")
 
@@ -108,6 +110,33 @@ async def test_message_ids(practice: Practice) -> None:
 
     assert [letter.message_id for letter in letters] == [f"<{letter.delivery_id}@firm.example>" for letter in letters]
     assert len({letter.message_id for letter in letters}) == 2
+
+
+async def test_the_notice_is_recorded(practice: Practice) -> None:
+    """What the prospect was told is in the event; a submission without it has none."""
+    await practice.submit(notice=Notice("No relationship.", practice.clock.at))
+    [event] = await events_of(practice)
+
+    assert event.data["notice"] == "No relationship."
+    assert datetime.fromisoformat(str(event.data["notice_shown_at"])) == practice.clock.at
+
+
+async def test_the_file_is_judged_with_the_fields(practice: Practice) -> None:
+    """One answer names a file that is missing, empty or of the wrong kind beside the fields that are wrong."""
+    practice.files.inspect = lambda _: Finding(None, why="is a picture")
+    told = []
+    for content, file_name in ((b"", ""), (b"x", ""), (b"", "cv.pdf"), (b"x", "cv.pdf")):
+        with pytest.raises(Invalid) as refused:
+            await practice.submit(content, first_name="", file_name=file_name)
+        told.append([(error.field, error.message) for error in refused.value.errors])
+
+    assert told == [
+        [("first_name", EMPTY), ("resume", NO_FILE)],
+        [("first_name", EMPTY), ("resume", NO_FILE)],
+        [("first_name", EMPTY), ("resume", EMPTY_FILE)],
+        [("first_name", EMPTY), ("resume", "The file cv.pdf is a picture. Send a PDF file.")],
+    ]
+    assert await is_empty(practice)
 
 
 async def test_every_wrong_field_is_named(practice: Practice) -> None:

@@ -13,11 +13,11 @@ from leadintake.application.database import (
     LeadQuery,
     Leads,
     Outbox,
-    People,
     Submission,
     Submissions,
     Transaction,
 )
+from leadintake.application.people import People
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 from leadintake.domain.errors import NotFound
@@ -65,6 +65,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "leads.view": (NotFound, lambda tx: tx.leads.view(MINE.id)),
     "leads.save": (None, lambda tx: tx.leads.save(lead(1, notes="changed", state=State.REACHED_OUT))),
     "leads.remove": (NotFound, lambda tx: tx.leads.remove(MINE)),
+    "leads.count": ([0, 0], lambda tx: [tx.leads.count(LeadQuery(words=words)) for words in ([], ["ada"])]),
     "leads.page": ([], lambda tx: tx.leads.page(LeadQuery()) + tx.leads.page(LeadQuery(words=["ada"]))),
     # The one method that looks at all firms: they share a folder, and a sweep must not take another's files for unused.
     "leads.paths_in_use": ({MINE.resume.path}, lambda tx: tx.leads.paths_in_use([MINE.resume.path])),
@@ -75,11 +76,14 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "outbox.give_back": (False, lambda tx: tx.outbox.give_back(delivery(1).id, TOKEN, NOW, "error")),
     "outbox.fail": (False, lambda tx: tx.outbox.fail(delivery(1).id, TOKEN, "error")),
     "outbox.next_due": (None, lambda tx: tx.outbox.next_due()),
+    "outbox.waiting_since": (None, lambda tx: tx.outbox.waiting_since()),
     "outbox.of_lead": ([], lambda tx: tx.outbox.of_lead(MINE.id)),
     "outbox.find": (NotFound, lambda tx: tx.outbox.find(delivery(1).id)),
     "outbox.unsettled": ([], lambda tx: tx.outbox.unsettled(100)),
     "outbox.retry": (None, lambda tx: tx.outbox.retry(delivery(1).id, LATER)),
     "outbox.unsettled_counts": ({}, lambda tx: tx.outbox.unsettled_counts()),
+    "outbox.failed": (0, lambda tx: tx.outbox.failed(100)),
+    "outbox.statuses": ({}, lambda tx: tx.outbox.statuses([MINE.id])),
     "submissions.claim": (None, lambda tx: tx.submissions.claim(submission(THEIRS.id), LATER)),
     "submissions.prune": (None, lambda tx: tx.submissions.prune(LATER)),
     "people.save": (None, lambda tx: tx.people.save(user(1, full_name="Changed", is_active=False))),
@@ -88,7 +92,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "people.with_password": (None, lambda tx: tx.people.with_password(user(1).email)),
     "people.everybody": ([], lambda tx: tx.people.everybody()),
     "people.told_of_leads": ([], lambda tx: tx.people.told_of_leads()),
-    "people.active_admins": (0, lambda tx: tx.people.active_admins()),
+    "people.active_admins": ([], lambda tx: tx.people.active_admins()),
     "people.session": (None, lambda tx: tx.people.session(session(1).id)),
     "people.save_session": (None, lambda tx: tx.people.save_session(session(1, refresh_hash="other"))),
     "people.sessions_of": ([], lambda tx: tx.people.sessions_of(user(1).id)),

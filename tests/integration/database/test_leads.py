@@ -263,6 +263,23 @@ async def test_paging_skips_and_repeats_nothing(
         await database.write(FIRST_FIRM, work)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(queries, arrivals, st.none() | st.builds(Position, offsets.map(lambda n: NOW + n * MICROSECOND), st.uuids()))
+async def test_counting(database: Database, query: LeadQuery, wave: list[Any], after: Position | None) -> None:
+    """As many are counted as are listed, whatever is asked for."""
+    asked = replace(query, after=after)
+
+    def work(tx: Transaction) -> None:
+        for number, (offset, state) in enumerate(wave, 1):
+            tx.leads.add(lead(number, created_at=NOW + offset * MICROSECOND, state=state))
+
+        assert tx.leads.count(asked) == len(tx.leads.page(asked))
+        raise TakenBack
+
+    with pytest.raises(TakenBack):
+        await database.write(FIRST_FIRM, work)
+
+
 async def test_paths_in_use(database: Database) -> None:
     """Tells the files of leads from others."""
     await store(database, lead(1), lead(2))

@@ -245,9 +245,49 @@ async def test_what_is_unsettled(database: Database) -> None:
     found = await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled(100))
 
     assert counts == {Status.PENDING: 1, Status.SENDING: 1, Status.FAILED: 1, Status.HELD: 1}
-    assert {view.status for view in found[:2]} == {Status.FAILED, Status.HELD}
-    assert {view.status for view in found[2:]} == {Status.PENDING, Status.SENDING}
+    assert [mail.delivery.status for mail in found[:2]] == [Status.FAILED, Status.HELD]
+    assert {mail.delivery.status for mail in found[2:]} == {Status.PENDING, Status.SENDING}
     assert len(await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled(3))) == 3
+
+
+async def test_what_became_of_the_mails(database: Database) -> None:
+    """Failures are counted up to a number, and a lead has the statuses of its own deliveries."""
+    await owe(database, *(owed(number) for number in range(1, 4)))
+    await claim(database, ONE)
+    for number in (1, 2):
+        await database.write(FIRST_FIRM, settlements(ONE, number)[Status.FAILED])
+
+    failed = [await database.read(FIRST_FIRM, lambda tx, most=most: tx.outbox.failed(most)) for most in (0, 1, 2, 9)]  # type: ignore[misc] # mypy cannot infer a lambda with a default
+    statuses = await database.read(FIRST_FIRM, lambda tx: tx.outbox.statuses([lead(1).id, lead(2).id]))
+    none = await database.read(FIRST_FIRM, lambda tx: tx.outbox.statuses([]))
+
+    assert failed == [0, 1, 2, 2]
+    assert (statuses, none) == ({lead(1).id: {Status.FAILED, Status.SENDING}}, {})
+
+
+async def test_since_when_something_waits(database: Database) -> None:
+    """It is what is due first; where it was claimed and never tried, since it was owed or asked for."""
+    first, later = NOW - 2 * LEASE, NOW + LEASE
+
+    async def since() -> datetime | None:
+        return await database.read(FIRST_FIRM, lambda tx: tx.outbox.waiting_since())
+
+    nothing = await since()
+    await owe(database, owed(1, created_at=first), owed(2, status=Status.HELD, created_at=first))
+    assert (nothing, await since()) == (None, first)
+    await claim(database, ONE)
+    assert await since() == first
+    await database.write(FIRST_FIRM, lambda tx: tx.outbox.give_back(delivery(1).id, ONE, NOW, "down"))
+    assert await since() == first
+    await claim(database, ONE)
+    await database.write(FIRST_FIRM, settlements(ONE)[Status.PENDING])
+    assert await since() == NOW + LEASE
+    await claim(database, TWO, later)
+    assert await since() == later + LEASE
+    await database.write(FIRST_FIRM, settlements(TWO)[Status.SENT])
+    assert await since() is None
+    await database.write(FIRST_FIRM, lambda tx: tx.outbox.retry(delivery(2).id, later))
+    assert await since() == later
 
 
 async def test_confirmations_are_counted(database: Database) -> None:

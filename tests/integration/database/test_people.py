@@ -97,7 +97,7 @@ async def test_everybody(database: Database) -> None:
     assert [view.id.int for view in everybody] == [2, 3, 1]
     assert everybody[1] == UserView(user(3).id, user(3).email, "Grace Hopper", Role.ADMIN, False, NOW)  # noqa: FBT003 - not active
     assert told == [user(2).email, user(1).email]
-    assert admins == 1
+    assert admins == [user(2).email]
 
 
 async def test_sessions(database: Database) -> None:

@@ -10,7 +10,15 @@ from tests.records import FIRST_FIRM, NOW
 
 from leadintake.application.staff import Update
 from leadintake.application.views import UserView
-from leadintake.domain.errors import EmailTaken, Invalid, LastAdmin, NotAllowed, NotFound, WrongCredentials
+from leadintake.domain.errors import (
+    EmailTaken,
+    Invalid,
+    LastAdmin,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    WrongCredentials,
+)
 from leadintake.domain.people import Role, User
 
 NEW = "another good password"
@@ -149,6 +157,35 @@ async def test_resetting_a_password(practice: Practice, given: str | None, retur
     assert not await can_sign_in(practice, "forgotten")
 
 
+async def test_renewing_a_password(practice: Practice) -> None:
+    """A password that is made counts for that user alone, who is out everywhere."""
+    admin, joan = await practice.user(Role.ADMIN, "admin"), await practice.user(name="joan")
+    await practice.database.write(FIRST_FIRM, lambda tx: tx.people.set_password(joan.id, "hash of forgotten"))
+    await practice.accounts.sign_in(joan.email, "forgotten")
+    cookie = await practice.accounts.open_browser_session(joan.email, "forgotten")
+    mine = await practice.accounts.sign_in(admin.email, PASSWORD)
+    renewed, password = await practice.staff.renew_password(admin, joan.id)
+
+    assert (renewed.id, renewed.email, password) == (joan.id, joan.email, PASSWORD)
+    with pytest.raises(NotSignedIn):
+        await practice.accounts.recognise(cookie)
+    assert await practice.staff.end_sessions(OPERATOR, joan.email) == 0
+    assert await can_sign_in(practice, password)
+    assert not await can_sign_in(practice, "forgotten")
+    assert (await practice.accounts.authenticate(mine.access_token)).user == admin
+
+
+async def test_renewing_ones_own_password(practice: Practice) -> None:
+    """An admin may, and is out like anybody else."""
+    admin = await practice.user(Role.ADMIN, "admin")
+    session = await practice.accounts.sign_in(admin.email, PASSWORD)
+    renewed, _ = await practice.staff.renew_password(admin, admin.id)
+
+    assert renewed.id == admin.id
+    with pytest.raises(NotSignedIn):
+        await practice.accounts.authenticate(session.access_token)
+
+
 async def test_a_password_that_will_not_do(practice: Practice) -> None:
     """A reset to a bad password is refused, and signs nobody out."""
     joan = await practice.user(name="joan")
@@ -167,6 +204,8 @@ async def test_unknown_users(practice: Practice, email: str) -> None:
             await ask(OPERATOR, email)
     with pytest.raises(NotFound):
         await practice.staff.update(OPERATOR, UUID(int=404), Update())
+    with pytest.raises(NotFound):
+        await practice.staff.renew_password(OPERATOR, UUID(int=404))
 
 
 VERBS: dict[str, Callable[[Practice, User], Awaitable[object]]] = {
@@ -174,6 +213,7 @@ VERBS: dict[str, Callable[[Practice, User], Awaitable[object]]] = {
     "add": lambda practice, who: practice.staff.add(who, "joan@firm.example", "Joan", Role.ADMIN),
     "update": lambda practice, who: practice.staff.update(who, who.id, Update(role=Role.ADMIN)),
     "reset_password": lambda practice, who: practice.staff.reset_password(who, "admin@firm.example", NEW),
+    "renew_password": lambda practice, who: practice.staff.renew_password(who, who.id),
     "end_sessions": lambda practice, who: practice.staff.end_sessions(who, "admin@firm.example"),
     "find": lambda practice, who: practice.staff.find(who, "admin@firm.example"),
 }

@@ -81,6 +81,10 @@ class SqlLeads:
         """The leads of a query, at most its limit."""
         return listing.page(self._connection, self._firm_id, query)
 
+    def count(self, query: LeadQuery) -> int:
+        """How many leads a query has, counted up to its limit."""
+        return listing.count(self._connection, self._firm_id, query)
+
     def paths_in_use(self, paths: Collection[str]) -> set[str]:
         """Which of these resume paths some lead refers to."""
         used = sa.select(leads.c.resume_path).where(leads.c.resume_path.in_(paths))

@@ -1,6 +1,6 @@
 """Pages of leads, by keyset, so that every page costs the same; searched by the beginnings of words."""
 
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,6 +11,8 @@ from leadintake.application.database import LeadQuery
 from leadintake.application.views import LeadView, ReachedOutBy
 from leadintake.domain.lead import State
 from leadintake.domain.resume import Flag, Kind
+
+Found = TypeVar("Found", bound=sa.Select[Any])
 
 FEW = 20_000
 """So many matches of a word are sorted and looked up; above, walking the leads in order and filtering is faster."""
@@ -32,14 +34,19 @@ PROBE = sa.select(sa.func.count()).select_from(
 def page(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
     """The leads of a query, at most its limit."""
     word = _rarest(connection, firm_id, query)
-    conditions = [leads.c.words.contains(f" {other}") for other in query.words if other != word]
-    if query.state is not None:
-        conditions.append(leads.c.state == query.state)
     if word is not None:
-        return _with_word(connection, firm_id, word, query, conditions)
-    conditions += [leads.c.firm_id == firm_id, *_span(leads.c.created_at, leads.c.id, query)]
-    order = _order(leads.c.created_at, leads.c.id, query=query)
-    return [view(row) for row in connection.execute(SHOWN.where(*conditions).order_by(*order).limit(query.limit))]
+        ids = connection.scalars(_with_word(query, word), _prefix(firm_id, word)).all()
+        by_id = {row.id: view(row) for row in connection.execute(SHOWN.where(leads.c.id.in_(ids)))}
+        return [by_id[lead_id] for lead_id in ids]
+    return [view(row) for row in connection.execute(_walked(SHOWN, query), {"firm": firm_id})]
+
+
+def count(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> int:
+    """How many leads a query has, counted up to its limit."""
+    word = _rarest(connection, firm_id, query)
+    found = _walked(sa.select(leads.c.id), query) if word is None else _with_word(query, word)
+    counted = sa.select(sa.func.count()).select_from(found.subquery())
+    return connection.scalar(counted, _prefix(firm_id, word or "")) or 0
 
 
 def view(row: sa.Row[tuple[object, ...]]) -> LeadView:
@@ -65,10 +72,15 @@ def _rarest(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> str |
     return rarest if rarest is not None and counts[rarest] <= FEW else None
 
 
-def _with_word(
-    connection: sa.Connection, firm_id: UUID, word: str, query: LeadQuery, conditions: list[sa.ColumnElement[bool]]
-) -> list[LeadView]:
-    """The leads with a word that meet all conditions. Keys are matched and sorted first, because rows are wide.
+def _walked(found: Found, query: LeadQuery) -> Found:
+    """The leads of a query, met by walking all of them in order."""
+    conditions = [leads.c.firm_id == sa.bindparam("firm"), *_span(leads.c.created_at, leads.c.id, query)]
+    order = _order(leads.c.created_at, leads.c.id, query=query)
+    return found.where(*conditions, *_filter(query)).order_by(*order).limit(query.limit)
+
+
+def _with_word(query: LeadQuery, word: str) -> sa.Select[tuple[UUID]]:
+    """The ids of the leads of a query that has this word. Keys are matched and sorted first, because rows are wide.
 
     Where the word is all that is asked for, thousands of leads need not be looked at to show fifty.
     """
@@ -76,11 +88,14 @@ def _with_word(
     matches = sa.select(*key).distinct().where(*MATCHES, *_span(*key, query)).cte("matches")
     order = _order(*matches.c, query=query)
     ids = sa.select(matches.c.lead_id).order_by(*order).limit(query.limit)
-    if conditions:
-        ids = ids.join(leads, leads.c.id == matches.c.lead_id).where(*conditions)
-    page = connection.scalars(ids, _prefix(firm_id, word)).all()
-    by_id = {row.id: view(row) for row in connection.execute(SHOWN.where(leads.c.id.in_(page)))}
-    return [by_id[lead_id] for lead_id in page]
+    conditions = _filter(query, word)
+    return ids.join(leads, leads.c.id == matches.c.lead_id).where(*conditions) if conditions else ids
+
+
+def _filter(query: LeadQuery, matched: str | None = None) -> list[sa.ColumnElement[bool]]:
+    """The conditions of words and state that are not met by having matched a word."""
+    conditions = [leads.c.words.contains(f" {word}") for word in query.words if word != matched]
+    return conditions if query.state is None else [*conditions, leads.c.state == query.state]
 
 
 def _prefix(firm_id: UUID, word: str) -> dict[str, object]:

@@ -1,17 +1,18 @@
 """The outbox: deliveries owed, claimed under a lease, and settled by whoever still holds it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from leadintake.adapters.sql import mails
 from leadintake.adapters.sql.hot import insert, run
 from leadintake.adapters.sql.tables import CONFIRMED, UNSETTLED, deliveries, leads
 from leadintake.application.database import Letter
-from leadintake.application.views import DeliveryView
+from leadintake.application.views import DeliveryView, OwedMail
 from leadintake.domain import values
-from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status
+from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Delivery, Purpose, Status
 from leadintake.domain.errors import NotFound
 
 HERE = deliveries.c.firm_id == sa.bindparam("firm")
@@ -55,7 +56,6 @@ CLAIMED = (
     )
 )
 NEXT = sa.select(sa.func.min(deliveries.c.due_at)).where(HERE, UNSETTLED)
-COUNTS = sa.select(deliveries.c.status, sa.func.count()).where(HERE, UNSETTLED).group_by(deliveries.c.status)
 SETTLE = sa.update(deliveries).where(
     HERE, deliveries.c.id == sa.bindparam("delivery"), deliveries.c.claim_token == sa.bindparam("token")
 )
@@ -136,11 +136,13 @@ class SqlOutbox:
         due: datetime | None = self._connection.scalar(NEXT, {"firm": self._firm_id})
         return due
 
+    def waiting_since(self) -> datetime | None:
+        """Since when a delivery is due. One that was claimed but never tried is due since it was owed."""
+        return mails.waiting_since(self._connection, self._firm_id)
+
     def of_lead(self, lead_id: UUID) -> list[DeliveryView]:
         """The deliveries of a lead, the confirmation first."""
-        found = sa.select(deliveries).where(HERE, deliveries.c.lead_id == lead_id)
-        ordered = found.order_by(deliveries.c.created_at, deliveries.c.purpose, deliveries.c.recipient)
-        return [_view(row) for row in self._connection.execute(ordered, {"firm": self._firm_id})]
+        return mails.of_lead(self._connection, self._firm_id, lead_id)
 
     def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
         """One delivery, locked until a writing transaction ends, and its lead; raises NotFound."""
@@ -150,12 +152,11 @@ class SqlOutbox:
         row = self._connection.execute(found, {"firm": self._firm_id}).one_or_none()
         if row is None:
             raise NotFound
-        return _view(row), row.lead_id
+        return mails.view(row), row.lead_id
 
-    def unsettled(self, limit: int) -> list[DeliveryView]:
-        """Deliveries in every status but `sent`, held and failed ones first, then by when they are due."""
-        found = sa.select(deliveries).where(HERE, UNSETTLED).order_by(deliveries.c.due_at.nulls_first()).limit(limit)
-        return [_view(row) for row in self._connection.execute(found, {"firm": self._firm_id})]
+    def unsettled(self, limit: int) -> list[OwedMail]:
+        """Deliveries in every status but `sent`: failed ones first, then held ones, then by when they are due."""
+        return mails.unsettled(self._connection, self._firm_id, limit)
 
     def retry(self, delivery_id: UUID, now: datetime) -> None:
         """Owe it again from now on, for another domain.delivery.GIVE_UP_AFTER."""
@@ -165,8 +166,15 @@ class SqlOutbox:
 
     def unsettled_counts(self) -> dict[Status, int]:
         """How many deliveries are in each status but `sent`."""
-        rows = self._connection.execute(COUNTS, {"firm": self._firm_id})
-        return {Status(status): count for status, count in rows}
+        return mails.unsettled_counts(self._connection, self._firm_id)
+
+    def failed(self, at_most: int) -> int:
+        """Count up to `at_most` deliveries that failed."""
+        return mails.failed(self._connection, self._firm_id, at_most)
+
+    def statuses(self, lead_ids: Collection[UUID]) -> dict[UUID, set[Status]]:
+        """The statuses among the deliveries of each of these leads; a lead to which none belong is left out."""
+        return mails.statuses(self._connection, self._firm_id, lead_ids)
 
     def _row(self, delivery: Delivery, event_id: int) -> dict[str, object]:
         return {
@@ -188,12 +196,3 @@ class SqlOutbox:
 
     def _settle(self, statement: sa.Update, parameters: dict[str, object]) -> bool:
         return bool(run(self._connection, statement, {"firm": self._firm_id, **parameters}).rowcount)
-
-
-def _view(row: sa.Row[tuple[object, ...]]) -> DeliveryView:
-    status = Status(row.status)
-    next_attempt_at = row.due_at if status is Status.PENDING else None
-    return DeliveryView(
-        row.id, Channel(row.channel), Purpose(row.purpose), row.recipient, status,
-        row.attempts, next_attempt_at, row.sent_at, row.last_error,
-    )  # fmt: skip

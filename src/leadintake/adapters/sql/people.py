@@ -98,10 +98,10 @@ class SqlPeople:
         """The addresses of all active users."""
         return [email for (email,) in run(self._connection, TOLD, {"firm": self._firm_id}).fetchall()]
 
-    def active_admins(self) -> int:
-        """How many admins are active."""
-        admins = sa.select(users.c.id).where(self._ours, users.c.is_active, users.c.role == Role.ADMIN)
-        return len(self._connection.execute(self._locked(admins, users)).all())
+    def active_admins(self) -> list[str]:
+        """The addresses of all active admins."""
+        admins = sa.select(users.c.email).where(self._ours, users.c.is_active, users.c.role == Role.ADMIN)
+        return list(self._connection.scalars(self._locked(admins.order_by(users.c.created_at, users.c.id), users)))
 
     def open_session(self, session: Session) -> None:
         """Store a new session."""

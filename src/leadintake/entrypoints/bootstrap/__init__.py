@@ -25,6 +25,7 @@ from leadintake.application.accounts import Accounts
 from leadintake.application.app import App
 from leadintake.application.desk import Desk
 from leadintake.application.dispatch import Dispatch
+from leadintake.application.inbox import Inbox
 from leadintake.application.intake import Intake, IntakeRules, Limit
 from leadintake.application.ports import Clock
 from leadintake.application.retention import Retention
@@ -67,6 +68,7 @@ async def opened(
         tokens = JwtTokens(secret, issuer=settings.base_url)
         yield App(
             Intake(FIRST_FIRM, database, files, _rules(settings), parse_address, now, new_id, random_bits, wake),
+            Inbox(database, now),
             Desk(database, files, now, wake),
             Accounts(FIRST_FIRM, database, passwords, tokens, now, new_id),
             Staff(database, passwords, parse_address, now, new_id, new_password),

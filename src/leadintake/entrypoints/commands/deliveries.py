@@ -27,7 +27,8 @@ def list_(status: str | None) -> None:
     """List what is not sent: first what waits for a person (failed, held), then what is tried again."""
 
     async def work(app: App, who: Operator) -> list[DeliveryView]:
-        return await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST))
+        owed = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST))
+        return [mail.delivery for mail in owed]
 
     found = session.run(work)
     output.table(

@@ -1,0 +1,137 @@
+"""Inbox: what attorneys see of the leads before and while they work on one."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from leadintake.application.database import Database, LeadQuery, Position, Transaction
+from leadintake.application.ports import Clock
+from leadintake.application.views import DeliveryView, EventView, LeadView, Mails, OwedMail
+from leadintake.domain.delivery import Status
+from leadintake.domain.lead import State
+from leadintake.domain.people import Permission, User
+
+COUNT_MAX = 1_000
+"""Nothing is counted beyond, so that a count is as quick among ten million leads; it means "so many or more"."""
+
+LATE_AFTER = timedelta(minutes=10)
+"""What is due goes out within seconds, and a claim holds for five minutes; after ten, nobody is sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps mail from going out: how many deliveries failed, and since when the one waits that waits longest."""
+
+    failed: int
+    late_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """Some leads, with how the mails of each are, and what is there to know about all: `counts` ends at COUNT_MAX."""
+
+    items: list[LeadView]
+    has_more: bool
+    mails: dict[UUID, Mails]
+    counts: dict[State, int]
+    newest: Position | None
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class LeadPage:
+    """One lead with all that belongs to it, and its neighbours in the list that it was opened from."""
+
+    lead: LeadView
+    events: list[EventView]
+    deliveries: list[DeliveryView]
+    previous: UUID | None
+    next: UUID | None
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Each question is answered from one snapshot of the user's firm."""
+
+    database: Database
+    now: Clock
+
+    async def page(self, user: User, query: LeadQuery) -> InboxPage:
+        """The leads of a query. One more than asked for is looked up, to know whether there are more."""
+        user.require(Permission.WORK_LEADS)
+        now = self.now()
+
+        def work(tx: Transaction) -> InboxPage:
+            found = tx.leads.page(replace(query, limit=query.limit + 1))
+            items = found[: query.limit]
+            return InboxPage(
+                items,
+                len(found) > query.limit,
+                _mails(tx, [lead.id for lead in items]),
+                {state: tx.leads.count(LeadQuery(state=state, limit=COUNT_MAX)) for state in State},
+                next((Position(lead.created_at, lead.id) for lead in tx.leads.page(LeadQuery(limit=1))), None),
+                _trouble(tx, now),
+            )
+
+        return await self.database.read(user.firm_id, work)
+
+    async def lead(self, user: User, lead_id: UUID, query: LeadQuery) -> LeadPage:
+        """One lead, and what comes before and after it in the list of a query; raises NotFound.
+
+        The neighbours are found by where the lead stands, so there are some also when the list no longer has it. The
+        query's `limit` and `after` do not matter.
+        """
+        user.require(Permission.WORK_LEADS)
+        now = self.now()
+
+        def work(tx: Transaction) -> LeadPage:
+            lead = tx.leads.view(lead_id)
+            onwards = replace(query, limit=1, after=Position(lead.created_at, lead.id))
+            backwards = replace(onwards, oldest_first=not query.oldest_first)
+            return LeadPage(
+                lead,
+                tx.events.of_lead(lead_id),
+                tx.outbox.of_lead(lead_id),
+                _first(tx, backwards),
+                _first(tx, onwards),
+                _trouble(tx, now),
+            )
+
+        return await self.database.read(user.firm_id, work)
+
+    async def arrived_since(self, user: User, position: Position | None, at_most: int = 100) -> int:
+        """How many leads came after a position, or at all; counted up to `at_most`."""
+        user.require(Permission.WORK_LEADS)
+        newer = LeadQuery(oldest_first=True, limit=at_most, after=position)
+        return await self.database.read(user.firm_id, lambda tx: tx.leads.count(newer))
+
+    async def unsettled(self, user: User, limit: int = 200) -> list[OwedMail]:
+        """What has not gone out: first what waits for a person, failed before held, then what is due first."""
+        user.require(Permission.WORK_LEADS)
+        return await self.database.read(user.firm_id, lambda tx: tx.outbox.unsettled(limit))
+
+    async def trouble(self, user: User) -> Trouble:
+        """What keeps mail from going out."""
+        user.require(Permission.WORK_LEADS)
+        now = self.now()
+        return await self.database.read(user.firm_id, lambda tx: _trouble(tx, now))
+
+
+def _mails(tx: Transaction, lead_ids: list[UUID]) -> dict[UUID, Mails]:
+    statuses = tx.outbox.statuses(lead_ids)
+    return {lead_id: _worst(statuses.get(lead_id, set())) for lead_id in lead_ids}
+
+
+def _worst(statuses: set[Status]) -> Mails:
+    shown = {Mails.PENDING if status is Status.SENDING else Mails(status.value) for status in statuses}
+    return next((mails for mails in Mails if mails in shown), Mails.NONE)
+
+
+def _first(tx: Transaction, query: LeadQuery) -> UUID | None:
+    return next((lead.id for lead in tx.leads.page(query)), None)
+
+
+def _trouble(tx: Transaction, now: datetime) -> Trouble:
+    since = tx.outbox.waiting_since()
+    return Trouble(tx.outbox.failed(COUNT_MAX), since if since is not None and since < now - LATE_AFTER else None)

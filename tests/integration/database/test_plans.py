@@ -1,0 +1,158 @@
+"""How PostgreSQL finds what a page shows among many leads: by indexes. Figures are in docs/adr/0009."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from tests.fakes import FixedClock
+from tests.records import FIRST_FIRM, user
+
+from leadintake.adapters.sql.listing import FEW
+from leadintake.adapters.sql.postgres import PostgresDatabase, connect
+from leadintake.adapters.sql.tables import EPOCH, MICROSECOND
+from leadintake.application.database import LeadQuery, Position
+from leadintake.application.inbox import COUNT_MAX, Inbox, Trouble
+from leadintake.application.views import LeadView
+from leadintake.domain.delivery import GIVE_UP_AFTER
+from leadintake.domain.lead import State
+
+GRACE = user()
+MANY = FEW + 5_000
+FEW_MAILS = 50
+ADD_MANY = f"""
+INSERT INTO leads (id, firm_id, reference, first_name, last_name, email, words, state, notes, resume_path, resume_name,
+                   resume_kind, resume_size, resume_sha256, resume_flags, created_at, updated_at, version)
+SELECT lpad(n::text, 32, '0')::uuid, '{FIRST_FIRM}', 'LD-' || n, 'Every', 'Body', 'every@body.example',
+       ' everybody word' || n, CASE n % 2 WHEN 0 THEN 'PENDING' ELSE 'REACHED_OUT' END, '', n || '.pdf', 'cv.pdf',
+       'pdf', 1, '', '', n, n, 1
+FROM generate_series(1, {MANY}) AS n;
+INSERT INTO lead_words (firm_id, word, created_at, lead_id)
+SELECT firm_id, unnest(string_to_array(trim(words), ' ')), created_at, id FROM leads;
+ANALYZE leads, lead_words
+"""
+OWE_MAILS = f"""
+INSERT INTO events (firm_id, lead_id, kind, at, actor_kind, data)
+SELECT firm_id, id, 'lead.submitted', created_at, 'prospect', '{{}}' FROM leads;
+INSERT INTO deliveries (id, firm_id, lead_id, event_id, channel, purpose, recipient, mailbox, status, message_id,
+                        attempts, due_at, give_up_at, created_at)
+SELECT gen_random_uuid(), firm_id, lead_id, id, 'email', purpose, 'every@body.example', 'every@body.example', status,
+       '', 1, CASE status WHEN 'pending' THEN at END, at + {GIVE_UP_AFTER // MICROSECOND}, at
+FROM events, (VALUES ('confirmation'), ('notification')) AS owed (purpose),
+LATERAL (SELECT CASE WHEN purpose = 'confirmation' THEN 'sent' WHEN id <= {FEW_MAILS} THEN 'failed'
+                     WHEN id <= 2 * {FEW_MAILS} THEN 'held' ELSE 'pending' END) AS became (status);
+ANALYZE events, deliveries
+"""
+
+
+@dataclass
+class Crowd:
+    """A database of many leads, each with a mail that was sent and one that was not, and what is asked of it."""
+
+    database: PostgresDatabase
+    connection: Any
+    statements: list[tuple[str, Any]] = field(default_factory=list)
+
+    async def page(self, query: LeadQuery) -> list[LeadView]:
+        """The leads of a query."""
+        return await self.database.read(FIRST_FIRM, lambda tx: tx.leads.page(query))
+
+    async def looks(self) -> list[tuple[str, str, int]]:
+        """How each statement so far looks at each table, and at how many rows; then they are forgotten."""
+        plans = [
+            json.loads(await self.connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *parameters))
+            for statement, parameters in self.statements
+        ]
+        self.statements.clear()
+        return [scan for plan in plans for scan in scans(plan[0]["Plan"])]
+
+
+def scans(plan: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Each look at a table: how, at which, and how many rows came of it and were thrown away."""
+    own = []
+    if "Relation Name" in plan and plan["Relation Name"] != "users":
+        looked_at = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+        own = [(plan["Node Type"], plan["Relation Name"], round(looked_at))]
+    return own + [scan for part in plan.get("Plans", []) for scan in scans(part)]
+
+
+@pytest.fixture
+def statements() -> Iterator[list[tuple[str, Any]]]:
+    """What is sent to the server while the test runs."""
+    seen: list[tuple[str, Any]] = []
+
+    def see(_1: object, _2: object, statement: str, parameters: object, *_: object) -> None:
+        seen.append((statement, parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", see)
+    yield seen
+    sa.event.remove(sa.Engine, "before_cursor_execute", see)
+
+
+@pytest.fixture
+async def crowd(url: str, statements: list[tuple[str, Any]]) -> AsyncIterator[Crowd]:
+    """A database of many leads."""
+    connection = await connect(url)
+    await connection.execute(ADD_MANY)
+    database = PostgresDatabase(url)
+    yield Crowd(database, connection, statements)
+    await database.close()
+    await connection.close()
+
+
+async def test_no_search_looks_at_every_lead(crowd: Crowd) -> None:
+    """For a page of fifty, some hundred rows are looked at, all by an index."""
+    queries = [
+        LeadQuery(),
+        LeadQuery(state=State.PENDING),
+        LeadQuery(words=["nobody"]),
+        LeadQuery(words=["everybody"]),
+        LeadQuery(words=["every"], oldest_first=True),
+        LeadQuery(words=["word777"]),
+        LeadQuery(words=["everybody", "word77"]),
+        LeadQuery(words=["everybody"], state=State.REACHED_OUT),
+        LeadQuery(words=["everybody", "nobody"], state=State.PENDING),
+    ]
+    first = await crowd.page(LeadQuery())
+    deep = Position(first[-1].created_at.replace(microsecond=MANY // 2), first[-1].id)
+    looks: list[tuple[LeadQuery, str, str, int]] = []
+    for query in [*queries, LeadQuery(after=deep), LeadQuery(words=["everybody"], after=deep)]:
+        crowd.statements.clear()
+        await crowd.page(query)
+        looks += [(query, *look) for look in await crowd.looks()]
+
+    assert len(looks) > len(queries)
+    assert [look for look in looks if look[1] not in {"Index Scan", "Index Only Scan"}] == []
+    assert [look for look in looks if look[3] > 300] == []
+
+
+async def test_the_inbox_looks_at_what_it_shows(crowd: Crowd) -> None:
+    """Counts end at a thousand, and all else that a page needs costs some hundred rows, each found by an index."""
+    await crowd.connection.execute(OWE_MAILS)
+    inbox = Inbox(crowd.database, FixedClock())
+    [newest] = await crowd.page(LeadQuery(limit=1))
+    pending = LeadQuery(state=State.PENDING, oldest_first=True)
+    middle = UUID(f"{MANY // 2:032}")
+    questions: dict[str, Callable[[], Awaitable[object]]] = {
+        "page": lambda: inbox.page(GRACE, pending),
+        "lead": lambda: inbox.lead(GRACE, middle, pending),
+        "lead of a search": lambda: inbox.lead(GRACE, middle, replace(pending, words=["everybody"])),
+        "new": lambda: inbox.arrived_since(GRACE, Position(newest.created_at, newest.id)),
+        "all are new": lambda: inbox.arrived_since(GRACE, None),
+        "trouble": lambda: inbox.trouble(GRACE),
+        "mails": lambda: inbox.unsettled(GRACE),
+    }
+    looks: list[tuple[str, str, str, int]] = []
+    for name, ask in questions.items():
+        crowd.statements.clear()
+        await ask()
+        looks += [(name, *look) for look in await crowd.looks()]
+
+    counts = [look for look in looks if look[3] > 300]
+    assert {look[0] for look in looks} == questions.keys()
+    assert [look for look in looks if look[1] not in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}] == []
+    assert counts == [("page", "Index Only Scan", "leads", COUNT_MAX)] * len(State)
+    assert await inbox.trouble(GRACE) == Trouble(FEW_MAILS, EPOCH + (2 * FEW_MAILS + 1) * MICROSECOND)
