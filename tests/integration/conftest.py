@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from tests import redis_server
+from tests.machine import Machine
+from tests.past import Past, lived
 from tests.redis_server import RedisServer
 from tests.s3 import S3, shared
 from tests.service import Service, running
@@ -37,6 +39,12 @@ def admin(service: Service) -> httpx.Client:
 def attorney(service: Service) -> httpx.Client:
     """A signed-in attorney."""
     return service.sign_in("attorney@example.org")
+
+
+@pytest.fixture(scope="session")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """A practice with something of everything, to copy: nobody changes it."""
+    return lived(Machine(tmp_path_factory.mktemp("past") / "data"))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +20,7 @@ import pytest
 from tests.limits import limited
 
 from leadintake.adapters.files.disk import CHUNK
-from leadintake.adapters.files.local import LocalFiles
+from leadintake.adapters.files.local import LocalFiles, LocalUpload
 from leadintake.domain.errors import FileUnavailable, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
@@ -179,6 +180,30 @@ async def test_too_many_open_files_are_unavailable(files: LocalFiles, folder: Pa
             await files.ping()
 
     assert names(folder) == ["a.pdf"]
+
+
+class UploadToAFailingDisk(LocalUpload):
+    """Hands out, to be synced, a pipe in place of its file: the kernel syncs none, and says so."""
+
+    def _save(self) -> FileIO:
+        super()._save()
+        reading, writing = os.pipe()
+        os.close(reading)
+        self.pipe = FileIO(writing, "w")
+        return self.pipe
+
+
+async def test_a_file_that_is_not_durable_is_removed(files: LocalFiles, folder: Path) -> None:
+    """A file whose content cannot be synced is not kept, however well it was written (P3)."""
+    upload = UploadToAFailingDisk(files)
+    await upload.write(CONTENT[:CHUNK])
+    await upload.finish()
+    with pytest.raises(Unavailable):
+        await upload.keep(RESUME)
+    upload.pipe.close()
+    upload.end()
+
+    assert names(folder) == []
 
 
 async def test_a_file_whose_name_is_not_durable_is_removed(files: LocalFiles, folder: Path) -> None:

@@ -17,6 +17,8 @@ COMMANDS = {
     "deliveries": ("deliveries", "List mail that has not gone out, and send it again"),
     "leads": ("leads", "Erase leads"),
     "doctor": ("doctor", "Look for anything wrong"),
+    "backup": ("backup", "Copy everything to a folder, while the service runs"),
+    "restore": ("restore", "Bring back what a backup holds"),
     "copy": ("copy", "Move from SQLite to PostgreSQL, and files to an object store"),
     "version": ("version", "Show the version"),
 }

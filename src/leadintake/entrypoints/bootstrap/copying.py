@@ -1,44 +1,66 @@
-"""A practice on SQLite, and the empty database of PostgreSQL that it is copied to."""
+"""All rows of a practice, copied from one database to an empty one of either kind."""
 
 from collections.abc import Callable
 
+from leadintake.domain.errors import Refused
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.settings import Settings
 
-# The adapter is imported where it is needed, because it takes longer to import than other commands take.
+# The adapters are imported where they are needed, because they take longer to import than other commands take.
 # ruff: noqa: PLC0415
 
 
 async def prepare(source: Settings, target: Settings) -> int:
-    """Migrate the database to copy to, and return how many leads there are to copy.
+    """See that a SQLite database can be copied, and to where; returns how many leads it has.
 
-    Raises NotReady when either cannot be used, and Refused when the one to copy to holds anything.
+    A PostgreSQL database is migrated for that. Raises NotReady when either cannot be used, and Refused when the one to
+    copy to holds anything.
     """
     from leadintake.adapters.sql import copying
 
     _, problems = await schema.examine(source)
     if problems:
         raise NotReady(f"The database to copy is damaged: {problems[0]}. Run `leadintake doctor`.")
-    async with schema.alone(target):
-        if await schema.found(target) is Schema.NEWER:
-            raise NotReady(Schema.NEWER.value)
-        await schema.migrate(target)
-        await copying.check_empty(_url(target))
+    if target.postgres_url:
+        async with schema.alone(target):
+            if await schema.found(target) is Schema.NEWER:
+                raise NotReady(Schema.NEWER.value)
+            await schema.migrate(target)
+            await copying.check_empty(target.postgres_url)
+    elif target.database_path.exists():
+        raise Refused(f"There is a database already: {target.database_path.absolute()}. Name an empty data folder.")
+    return leads(source)
+
+
+def leads(source: Settings) -> int:
+    """How many leads a SQLite database has."""
+    from leadintake.adapters.sql import copying
+
     return copying.count(source.database_path)["leads"]
 
 
 async def rows(source: Settings, target: Settings, told: Callable[[int, int], None]) -> int:
     """Copy all rows and return how many; `told` hears how many were, and of how many.
 
-    Raises NotReady, Refused or Unavailable, and then none was.
+    From a running service they come as they were at one moment. Raises NotReady, Refused or Unavailable, and then none
+    was copied.
     """
-    from leadintake.adapters.sql import copying
+    from leadintake.adapters.sql import copying, snapshot
 
-    async with schema.alone(target):
-        return await copying.copy(source.database_path, _url(target), told)
+    if target.postgres_url:
+        async with schema.alone(target):
+            return await copying.copy(source.database_path, target.postgres_url, told)
+    if source.postgres_url:
+        with schema.telling(source):
+            await snapshot.of_postgres(source.postgres_url, target.database_path, told)
+    else:
+        snapshot.of_sqlite(source.database_path, target.database_path)
+    return sum(copying.count(target.database_path).values())
 
 
-def _url(target: Settings) -> str:
-    assert target.postgres_url  # noqa: S101 - `leadintake copy` takes no other
-    return target.postgres_url
+def lay_up(copy: Settings, why: str) -> int:
+    """Hold what a copied SQLite database would send, and end all sessions in it; returns how many mails are held."""
+    from leadintake.adapters.sql import snapshot
+
+    return snapshot.lay_up(copy.database_path, why)

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
 
 from leadintake.adapters.documents.inspection import inspect
 from leadintake.adapters.files.local import LocalFiles
 from leadintake.adapters.mail.console import ConsoleMailer
 from leadintake.adapters.mail.render import Renderer
 from leadintake.adapters.sql.sqlite import SqliteDatabase
+from leadintake.adapters.sql.tables import FIRST_FIRM
 from leadintake.application.database import Database
 from leadintake.application.ports import FileStore, Mailer
 from leadintake.entrypoints.attachment import attachment
@@ -16,6 +19,22 @@ from leadintake.entrypoints.settings import BadSetting, Settings
 
 # The library of an engine that was not chosen is not imported. That of PostgreSQL alone takes an eighth of a second.
 # ruff: noqa: PLC0415
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a practice keeps, without the rest of the application: leads, and their files."""
+
+    database: Database
+    files: FileStore
+    firm_id: UUID = FIRST_FIRM
+
+
+@asynccontextmanager
+async def kept(leads: Settings, uploads: Settings | None = None) -> AsyncIterator[Kept]:
+    """Database and files, these perhaps of other settings, beside whoever serves them; raises BadSetting or OSError."""
+    async with database(leads, is_server=False) as opened, files(uploads or leads) as store:
+        yield Kept(opened, store)
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """The database as a whole: whether it is what this version works with, and how it becomes so."""
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +16,9 @@ from leadintake.domain.errors import Refused
 from leadintake.entrypoints.settings import Settings
 
 T = TypeVar("T")
+
+HEAD = migrations.HEAD
+"""The schema that this version works with."""
 
 
 class Schema(Enum):
@@ -79,9 +82,21 @@ async def alone(settings: Settings) -> AsyncIterator[None]:
         return
     from leadintake.adapters.sql import postgres  # noqa: PLC0415 - SQLite does not need what takes long to import
 
-    try:
+    with telling(settings):
         async with postgres.locked(settings.postgres_url):
             yield
+
+
+@contextmanager
+def telling(settings: Settings) -> Iterator[None]:
+    """Turn what goes wrong between here and PostgreSQL, if that is the database, into NotReady."""
+    if not settings.postgres_url:
+        yield
+        return
+    from leadintake.adapters.sql import postgres  # noqa: PLC0415 - as above
+
+    try:
+        yield
     except postgres.FAILURES as error:
         raise _not_ready(settings, postgres.reason(error)) from error
 
@@ -97,11 +112,9 @@ async def _run(settings: Settings, work: Callable[[sa.Connection], T]) -> T:
     if settings.postgres_url:
         from leadintake.adapters.sql import postgres  # noqa: PLC0415 - as above
 
-        try:
+        with telling(settings):
             async with postgres.opened(settings.postgres_url) as opened:
                 return await opened.run_sync(checked)
-        except postgres.FAILURES as error:
-            raise _not_ready(settings, postgres.reason(error)) from error
     try:
         with engine(settings.database_path, "BEGIN").connect() as connection:
             return checked(connection)

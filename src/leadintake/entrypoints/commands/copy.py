@@ -8,20 +8,16 @@ from dataclasses import replace
 import click
 
 from leadintake.application.app import App
-from leadintake.application.ports import FileStore
-from leadintake.application.views import LeadView
-from leadintake.domain.errors import FileUnavailable, Refused, TooLarge, Unavailable
+from leadintake.domain.errors import Refused, Unavailable
 from leadintake.domain.people import Operator
 from leadintake.entrypoints import environment, parsers
 from leadintake.entrypoints.bootstrap import copying, engines, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, session
-from leadintake.entrypoints.commands.stored_files import batches, compare, resume
+from leadintake.entrypoints.commands.copied_files import copy_files, reason
+from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.lock import held
 from leadintake.entrypoints.settings import Settings
-
-AT_ONCE = 32
-"""Files on their way together. Each has at most LEADINTAKE_MAX_RESUME_BYTES, in a temporary file unless it is small."""
 
 
 def _asked() -> str:
@@ -95,27 +91,14 @@ def copy(to: str, files_to: str | None, *, hashes: bool) -> None:
 
 
 async def _copy_files(app: App, who: Operator, target: Settings, total: int) -> int:
-    """Store the file of each lead where it is not there yet; returns how many were not.
-
-    Raises Refused when the store does not take them, or when some are not what was uploaded; then it took the others.
-    """
-    seen = copied = 0
-    broken: list[LeadView] = []
+    """Copy what is not there yet; returns how many files were not. Raises Refused unless all of them are good."""
+    where = target.files or ""
     async with engines.files(target) as store:
         try:
             await store.ping()
-            with output.progress("Copying files") as told:
-                async for leads in batches(app, who.firm_id, AT_ONCE):
-                    outcomes = await asyncio.gather(*(_copy_file(app.files, store, lead) for lead in leads))
-                    broken += [lead for lead, outcome in zip(leads, outcomes, strict=True) if outcome is None]
-                    copied += outcomes.count(True)
-                    seen += len(leads)
-                    told(seen, total)
-        except TooLarge as error:
-            raise Refused("A file is larger than LEADINTAKE_MAX_RESUME_BYTES. Raise that for the copy.") from error
         except Unavailable as error:
-            why = str(error.__cause__ or error).partition("\n")[0]
-            raise Refused(f"Files cannot be copied to {target.files}: {why}") from error
+            raise Refused(f"Files cannot be copied to {where}: {reason(error)}") from error
+        copied, broken = await copy_files(app, who.firm_id, store, where, total)
     if broken:
         first = broken[0]
         raise Refused(
@@ -123,24 +106,6 @@ async def _copy_files(app: App, who: Operator, target: Settings, total: int) -> 
             "Restore them or erase their leads, then copy again. So far only files were copied."
         )
     return copied
-
-
-async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bool | None:
-    """Whether the file of a lead had to be copied; None when it is not what was uploaded."""
-    if await target.size(lead.resume_path) == lead.resume_size:
-        return False
-    wanted = resume(lead)
-    try:
-        content = await source.open(wanted)
-    except FileUnavailable:
-        return None
-    async with target.receive() as upload:
-        async for chunk in content:
-            await upload.write(chunk)
-        if (await upload.finish()).sha256 != lead.resume_sha256:
-            return None
-        await upload.keep(wanted)
-    return True
 
 
 def _what_next(source: Settings, files_to: str | None) -> str:

@@ -129,7 +129,7 @@ async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool) -
         if settings.files:  # To ask a store that does not answer about each lead would take hours.
             return findings
     seen, problems = await compare(app, who.firm_id, hashes=hashes)
-    findings += [Finding("files", Verdict.WRONG, problem) for problem in problems[:MOST_SHOWN]]
+    findings += [Finding("files", Verdict.WRONG, str(problem)) for problem in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:
         findings.append(Finding("files", Verdict.WRONG, f"and {len(problems) - MOST_SHOWN:,} more"))
     if not problems:
@@ -152,7 +152,9 @@ async def _outbox(app: App, who: Operator) -> list[Finding]:
         detail = f"Mail is due since {due:%Y-%m-%d %H:%M}Z. Does the service run?"
         findings.append(Finding("outbox", Verdict.WRONG, detail))
     waiting = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST_DELIVERIES))
-    untold = sum(one.status is Status.FAILED and one.purpose is Purpose.NOTIFICATION for one in waiting)
+    untold = sum(
+        mail.delivery.status is Status.FAILED and mail.delivery.purpose is Purpose.NOTIFICATION for mail in waiting
+    )
     if untold:
         detail = f"{untold:,} notifications of attorneys failed: leadintake deliveries list --status failed"
         findings.append(Finding("outbox", Verdict.WRONG, detail))

@@ -93,7 +93,8 @@ async def _who_signs_in(settings: Settings) -> str:
 
 def _welcome(settings: Settings, who_signs_in: str) -> str:
     lines = {
-        "form": f"POST {settings.base_url}/public/leads",
+        "form": f"{settings.base_url}/",
+        "inbox": f"{settings.base_url}/inbox",
         "docs": f"{settings.base_url}/docs" if settings.docs else "off",
         "mail": _where_mail_goes(settings),
         "sign in": who_signs_in,

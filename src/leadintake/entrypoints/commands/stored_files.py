@@ -1,13 +1,14 @@
 """Leads and their files, compared both ways."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 from uuid import UUID
 
 from leadintake.application.app import App
-from leadintake.application.database import LeadQuery, Position
+from leadintake.application.database import Database, LeadQuery, Position
 from leadintake.application.ports import FileStore
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, NotFound, Unavailable
@@ -17,37 +18,53 @@ from leadintake.entrypoints.commands import output
 BATCH = 100
 """Leads looked at together; in an object store each is a request."""
 
+AT_ONCE = 32
+"""Files read together. Each has at most LEADINTAKE_MAX_RESUME_BYTES, in a temporary file unless it is small."""
 
-async def compare(app: App, firm_id: UUID, *, hashes: bool) -> tuple[int, list[str]]:
-    """How many leads there are, and a line for each whose file is not there, or not what was uploaded.
+
+class Kept(Protocol):
+    """What is compared: of the whole application, or of a backup."""
+
+    @property
+    def database(self) -> Database:
+        """Has the leads."""
+
+    @property
+    def files(self) -> FileStore:
+        """Should have their files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A lead whose file is not there, or not what was uploaded."""
+
+    lead: LeadView
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.lead.reference}: {self.lead.resume_path} {self.what}"
+
+
+async def compare(kept: Kept, firm_id: UUID, *, hashes: bool) -> tuple[int, list[Wrong]]:
+    """How many leads there are, and what is wrong with the file of any of them.
 
     A lead that is erased meanwhile is none. Shows progress on a terminal.
     """
     seen = 0
-    suspects: list[tuple[LeadView, str]] = []
+    suspects: list[Wrong] = []
     with output.progress("Comparing leads and files") as told:
-        async for leads in batches(app, firm_id):
-            found = await asyncio.gather(*(_wrong_size(app.files, lead) for lead in leads))
-            wrong = {lead.id: what for lead, what in zip(leads, found, strict=True) if what}
-            if hashes:
-                wrong |= {
-                    lead.id: "has changed" for lead in leads if lead.id not in wrong and not await _is_intact(app, lead)
-                }
-            suspects += [(lead, wrong[lead.id]) for lead in leads if lead.id in wrong]
+        async for leads in batches(kept.database, firm_id, AT_ONCE if hashes else BATCH):
+            found = await asyncio.gather(*(look(kept.files, lead, hashes=hashes) for lead in leads))
+            suspects += filter(None, found)
             seen += len(leads)
             told(seen, None)
-    lines = [
-        f"{lead.reference}: {lead.resume_path} {what}"
-        for lead, what in suspects
-        if await _is_there(app, firm_id, lead.id)
-    ]
-    return seen, lines
+    return seen, [one for one in suspects if await _is_there(kept.database, firm_id, one.lead.id)]
 
 
 async def orphans(app: App, firm_id: UUID, older_than: timedelta) -> int:
     """How many files that have lain there for so long belong to no lead."""
     untouched = app.files.untouched_since(app.dispatch.now() - older_than)
-    return sum([await _unused(app, firm_id, paths) async for paths in untouched])
+    return sum([len(paths) - len(await known(app.database, firm_id, paths)) async for paths in untouched])
 
 
 def resume(lead: LeadView) -> Resume:
@@ -55,20 +72,29 @@ def resume(lead: LeadView) -> Resume:
     return Resume(lead.resume_path, lead.resume_name, lead.resume_kind, lead.resume_size, lead.resume_sha256)
 
 
-async def _unused(app: App, firm_id: UUID, paths: list[str]) -> int:
-    return len(paths) - len(await app.database.read(firm_id, lambda tx: tx.leads.paths_in_use(paths)))
+async def known(database: Database, firm_id: UUID, paths: Collection[str]) -> set[str]:
+    """Which of these paths some lead refers to."""
+    return await database.read(firm_id, lambda tx: tx.leads.paths_in_use(paths))
 
 
-async def batches(app: App, firm_id: UUID, at_most: int = BATCH) -> AsyncIterator[list[LeadView]]:
+async def batches(database: Database, firm_id: UUID, at_most: int) -> AsyncIterator[list[LeadView]]:
     """All leads, oldest first, so that those that come meanwhile are looked at too."""
     query = LeadQuery(oldest_first=True, limit=at_most)
-    while leads := await _page(app, firm_id, query):
+    while leads := await _page(database, firm_id, query):
         yield leads
         query = replace(query, after=Position(leads[-1].created_at, leads[-1].id))
 
 
-async def _page(app: App, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
-    return await app.database.read(firm_id, lambda tx: tx.leads.page(query))
+async def _page(database: Database, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
+    return await database.read(firm_id, lambda tx: tx.leads.page(query))
+
+
+async def look(files: FileStore, lead: LeadView, *, hashes: bool) -> Wrong | None:
+    """What is wrong with the file of a lead, if anything is."""
+    what = await _wrong_size(files, lead)
+    if not what and hashes and not await _is_intact(files, lead):
+        what = "has changed"
+    return Wrong(lead, what) if what else None
 
 
 async def _wrong_size(files: FileStore, lead: LeadView) -> str | None:
@@ -82,18 +108,18 @@ async def _wrong_size(files: FileStore, lead: LeadView) -> str | None:
     return None if size == lead.resume_size else f"has {size:,} bytes instead of {lead.resume_size:,}"
 
 
-async def _is_intact(app: App, lead: LeadView) -> bool:
+async def _is_intact(files: FileStore, lead: LeadView) -> bool:
     """Whether the file has the bytes that were uploaded."""
     try:
-        await app.files.open(resume(lead))
+        await files.open(resume(lead))
     except FileUnavailable:
         return False
     return True
 
 
-async def _is_there(app: App, firm_id: UUID, lead_id: UUID) -> bool:
+async def _is_there(database: Database, firm_id: UUID, lead_id: UUID) -> bool:
     try:
-        await app.database.read(firm_id, lambda tx: tx.leads.view(lead_id))
+        await database.read(firm_id, lambda tx: tx.leads.view(lead_id))
     except NotFound:
         return False
     return True

@@ -1,0 +1,129 @@
+"""`leadintake backup`: everything as it was at one moment, in a folder, while the service runs."""
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import click
+
+from leadintake import __version__
+from leadintake.application.database import Transaction
+from leadintake.application.views import LeadView
+from leadintake.domain.errors import NotFound, Refused
+from leadintake.domain.events import SYSTEM, Actor, Event
+from leadintake.entrypoints import environment
+from leadintake.entrypoints.bootstrap import copying, engines, schema
+from leadintake.entrypoints.bootstrap.engines import Kept
+from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
+from leadintake.entrypoints.commands import backup_folder, output
+from leadintake.entrypoints.commands.backup_folder import Manifest
+from leadintake.entrypoints.commands.copied_files import copy_files
+from leadintake.entrypoints.commands.stored_files import Wrong, batches, known, look
+from leadintake.entrypoints.settings import LARGEST_RESUME, Settings
+
+ASKED_AT_ONCE = 1_000
+"""Leads that the service is asked about together, whether they are still there."""
+
+MOST_NAMED = 20
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def backup(folder: Path) -> None:
+    """Copy everything to the new folder DIR. The service goes on meanwhile.
+
+    DIR becomes a data folder, whatever the engines of the service are: a SQLite database and the files. It holds
+    personal data, and no secret key.
+    """
+    settings, folder, began = environment.read(), folder.absolute(), time.monotonic()
+    try:
+        manifest, wrong = asyncio.run(_backup(settings, folder))
+    except OSError as error:
+        raise Refused(f"The backup cannot be written to {folder}: {error.strerror or error}.") from error
+    size = (manifest.file_bytes + manifest.database_bytes) / 1e6
+    click.echo(
+        f"Backed up {manifest.leads:,} leads and {manifest.files:,} files to {folder}: "
+        f"{size:,.1f} MB in {time.monotonic() - began:,.0f} seconds."
+    )
+    if wrong:
+        named = "; ".join(map(str, wrong[:MOST_NAMED])) + ("; ..." if len(wrong) > MOST_NAMED else "")
+        raise Refused(f"{len(wrong):,} files could not be backed up: {named}")
+
+
+async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wrong]]:
+    """Make a backup; returns what it holds, and what is wrong with each file that it should hold and does not."""
+    if (found := await schema.found(settings)) is not Schema.CURRENT:
+        raise NotReady(found.value)
+    taken_at = datetime.now(UTC)
+    with backup_folder.appearing(folder) as partial, TemporaryDirectory(prefix="leadintake-backup-") as work:
+        # The database is made on a local disk, because SQLite cannot work on every file system that takes backups.
+        copy = replace(settings, data_dir=Path(work), database_url=None)
+        uploads = replace(settings, data_dir=partial, files=None, max_resume_bytes=LARGEST_RESUME)
+        with output.progress("Copying rows") as told:
+            await copying.rows(settings, copy, told)
+        async with engines.kept(settings) as live, engines.kept(copy, uploads) as copied:
+            source = replace(live, database=copied.database)
+            _, broken = await copy_files(source, live.firm_id, copied.files, str(folder), copying.leads(copy))
+            leads, bytes_, erased = await _forget_erased(copied, live)
+            missing = [lead for lead in broken if lead.id not in erased]
+            looked = [await look(live.files, lead, hashes=True) for lead in missing]
+            wrong = [found or Wrong(lead, "could not be read") for found, lead in zip(looked, missing, strict=True)]
+        held = copying.lay_up(copy, f"restored from a backup of {taken_at:%Y-%m-%d %H:%M:%S}Z")
+        database_bytes, sha256 = backup_folder.copied(copy.database_path, partial / copy.database_path.name)
+        manifest = Manifest(
+            version=__version__,
+            schema=schema.HEAD,
+            taken_at=taken_at,
+            leads=leads,
+            held=held,
+            files=leads - len(missing),
+            file_bytes=bytes_ - sum(lead.resume_size for lead in missing),
+            database_bytes=database_bytes,
+            database_sha256=sha256,
+            missing=[lead.resume_path for lead in missing],
+        )
+        backup_folder.write(partial, manifest)
+    return manifest, wrong
+
+
+async def _forget_erased(copied: Kept, live: Kept) -> tuple[int, int, set[UUID]]:
+    """Take out of the copy what was erased since it was made, so that no restore brings it back.
+
+    Returns how many leads are left, how many bytes their files have, and which leads were taken out.
+    """
+    count = size = 0
+    erased: set[UUID] = set()
+    async for leads in batches(copied.database, copied.firm_id, ASKED_AT_ONCE):
+        there = await known(live.database, live.firm_id, [lead.resume_path for lead in leads])
+        for lead in leads:
+            if lead.resume_path in there:
+                count, size = count + 1, size + lead.resume_size
+            else:
+                await _forget(copied, live, lead)
+                erased.add(lead.id)
+    return count, size, erased
+
+
+async def _forget(copied: Kept, live: Kept, lead: LeadView) -> None:
+    """Erase a lead in the copy as it was erased in the service. Its timeline becomes what it is there."""
+    timeline = await live.database.read(live.firm_id, lambda tx: tx.events.of_lead(lead.id))
+
+    def work(tx: Transaction) -> None:
+        tx.leads.remove(tx.leads.get(lead.id))
+        for event in timeline[len(tx.events.of_lead(lead.id)) :]:
+            tx.events.add(Event(lead.id, event.kind, event.at, _known(tx, event.actor), event.data))
+
+    await copied.database.write(copied.firm_id, work)
+    await copied.files.remove(lead.resume_path)
+
+
+def _known(tx: Transaction, actor: Actor) -> Actor:
+    """Who did something; the system in place of a user who came after the copy was made."""
+    try:
+        return Actor(actor.kind, tx.people.get(actor.id).id) if actor.id else actor
+    except NotFound:
+        return SYSTEM

@@ -1,0 +1,57 @@
+"""The files of leads, on their way from one store to another."""
+
+import asyncio
+from uuid import UUID
+
+from leadintake.application.ports import FileStore
+from leadintake.application.views import LeadView
+from leadintake.domain.errors import FileUnavailable, Refused, TooLarge, Unavailable
+from leadintake.entrypoints.commands import output
+from leadintake.entrypoints.commands.stored_files import AT_ONCE, Kept, batches, resume
+
+
+async def copy_files(kept: Kept, firm_id: UUID, to: FileStore, where: str, total: int) -> tuple[int, list[LeadView]]:
+    """Store the file of each lead where it is not there yet; `where` names that place, and `total` the leads.
+
+    Returns how many were not there, and the leads whose files are missing or not what was uploaded: these are left out.
+    Shows progress on a terminal. Raises Refused when a store fails as a whole.
+    """
+    seen = copied = 0
+    broken: list[LeadView] = []
+    try:
+        with output.progress("Copying files") as told:
+            async for leads in batches(kept.database, firm_id, AT_ONCE):
+                outcomes = await asyncio.gather(*(_copy_file(kept.files, to, lead) for lead in leads))
+                broken += [lead for lead, outcome in zip(leads, outcomes, strict=True) if outcome is None]
+                copied += outcomes.count(True)
+                seen += len(leads)
+                told(seen, total)
+    except TooLarge as error:
+        raise Refused("A file is larger than LEADINTAKE_MAX_RESUME_BYTES. Raise that for the copy.") from error
+    except Unavailable as error:
+        raise Refused(f"Files cannot be copied to {where}: {reason(error)}") from error
+    return copied, broken
+
+
+def reason(error: Unavailable) -> str:
+    """What a store that failed says, in one line."""
+    return str(error.__cause__ or error).partition("\n")[0]
+
+
+async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bool | None:
+    """Whether the file of a lead had to be copied; None when it is not what was uploaded."""
+    if await target.size(lead.resume_path) == lead.resume_size:
+        return False
+    wanted = resume(lead)
+    try:
+        content = await source.open(wanted)
+    except FileUnavailable:
+        await source.size(lead.resume_path)  # Raises where all of the store is away, and not this file.
+        return None
+    async with target.receive() as upload:
+        async for chunk in content:
+            await upload.write(chunk)
+        if (await upload.finish()).sha256 != lead.resume_sha256:
+            return None
+        await upload.keep(wanted)
+    return True
