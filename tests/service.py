@@ -96,7 +96,6 @@ def running(data_dir: Path, change: Callable[[App], App] = lambda app: app, **se
     given = {**NO_LIMITS, **settings, "DATA_DIR": str(data_dir)}
     loaded = load({f"LEADINTAKE_{name}": value for name, value in given.items()}, {})
     logs.configure("json", LOG)
-    asyncio.run(schema.migrate(loaded))
     started: list[tuple[App, asyncio.AbstractEventLoop]] = []
 
     @asynccontextmanager
@@ -107,7 +106,12 @@ def running(data_dir: Path, change: Callable[[App], App] = lambda app: app, **se
 
     options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
     server = uvicorn.Server(uvicorn.Config(create_app(loaded, opened), port=0, lifespan="on", **options))
-    thread = threading.Thread(target=server.run)
+
+    def serve() -> None:  # here, because a browser may have the event loop of the other thread
+        asyncio.run(schema.migrate(loaded))
+        server.run()
+
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
         while not server.started:

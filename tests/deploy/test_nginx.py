@@ -16,7 +16,7 @@ import pytest
 import trustme
 from tests.documents import pdf
 from tests.pages import page
-from tests.service import Service, form, logged, running
+from tests.service import PASSWORD, Service, form, logged, running
 
 from leadintake.entrypoints.errors import BY_SLUG
 from leadintake.entrypoints.http.observe import STRICT_TRANSPORT_SECURITY
@@ -152,6 +152,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         MAX_UPLOADS="2",
         METRICS_TOKEN=TOKEN,
     ) as service:
+        service.add_user("attorney@example.org")
         yield service
 
 
@@ -259,9 +260,9 @@ def test_pages_lead_on_to_https_and_calls_do_not(proxy: Proxy) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/metrics?x"])
 def test_metrics_are_not_for_the_public(proxy: Proxy, service: Service, path: str) -> None:
     """Not even for who has the token, because each server has figures of its own. The server itself gives them."""
-    token = {"Authorization": f"Bearer {TOKEN}"}
+    token, address = {"Authorization": f"Bearer {TOKEN}"}, f"https://127.0.0.1:{proxy.https}{path}"
 
-    check_problem(proxy.client().get(path, headers=token), 404, "not-found")
+    check_problem(proxy.client().get(address, headers=token), 404, "not-found")
     assert service.client().get("/metrics", headers=token).status_code == 200
 
 
@@ -306,3 +307,36 @@ def test_a_service_that_is_away_is_a_503(authority: trustme.CA, tmp_path: Path) 
 
     check_problem(answer, 503)
     assert answer.headers["Retry-After"] == "5"
+
+
+def test_a_browser_is_refused_on_a_page(proxy: Proxy, authority: trustme.CA, tmp_path: Path) -> None:
+    """Who has sent the form in a browser reads what to do, and no JSON."""
+    browser = {"Accept": "text/html,application/xhtml+xml;q=0.9"}
+    with nginx(tmp_path / "nginx", authority, closed_port()) as lonely:
+        away = lonely.client().post("/", **form(), headers=browser)
+    missing = proxy.client().get("/metrics", headers=browser)
+
+    for answer, status, said in [(away, 503, "is not stored twice"), (missing, 404, "This is not for the public.")]:
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert said in answer.text
+        assert answer.headers["X-Request-ID"] in answer.text
+    assert away.headers["Retry-After"] == "5"
+
+
+def test_the_pages(proxy: Proxy) -> None:
+    """The form is told on a page of the service that its file is too large; an attorney signs in and out."""
+    client = proxy.client("127.0.0.9")
+    client.headers["Sec-Fetch-Site"] = "same-origin"
+    too_large = client.post("/", **form(resume=("cv.pdf", bytes(3 * LARGEST), "application/pdf")))
+    signed_in = client.post("/inbox/sign-in", data={"email": "attorney@example.org", "password": PASSWORD})
+    inbox = client.get("/inbox")
+    signed_out = client.post("/inbox/sign-out")
+
+    assert too_large.status_code == 413
+    assert "MB" in too_large.text
+    assert "<form" in too_large.text
+    assert signed_in.headers["Location"] == "/inbox"
+    assert signed_in.headers["Set-Cookie"].startswith("__Host-leadintake=")
+    assert inbox.status_code == 200
+    assert signed_out.headers["Location"] == "/inbox/sign-in?signed-out"

@@ -26,6 +26,7 @@ from leadintake.entrypoints.commands.worker import GRACE
 from leadintake.entrypoints.environment import STORE_SECRETS, load
 from leadintake.entrypoints.http.public import ROOM_FOR_FIELDS
 from leadintake.entrypoints.settings import SETTINGS, Settings, name_of
+from leadintake.entrypoints.web.form import MOST_RESUMES
 
 FOLDER = "/etc/leadintake"
 NGINX = page("deploy/nginx.conf")
@@ -96,12 +97,17 @@ def test_many_machines_keep_nothing_on_any_of_them(tmp_path: Path) -> None:
 
 
 def test_nginx_takes_the_largest_form(tmp_path: Path) -> None:
-    """Its limit for a body is that of the service, to the byte, for the size that the environment files name."""
-    [limit] = of_nginx("client_max_body_size") - {"0"}
-    files = ("one-machine.env", "many-machines.env")
-    sizes = {settings_of(file, tmp_path, all_of_it=False).max_resume_bytes for file in files}
+    """Its limit for a body is that of the service, to the byte, for the size that the environment files name.
 
-    assert {int(limit.removesuffix("k")) * 1024} == {size + ROOM_FOR_FIELDS for size in sizes}
+    The page may be sent as much as the service reads before it says that a file is too large.
+    """
+    limits = {
+        int(limit[:-1]) * {"k": 2**10, "m": 2**20}[limit[-1]] for limit in of_nginx("client_max_body_size") - {"0"}
+    }
+    files = ("one-machine.env", "many-machines.env")
+    [size] = {settings_of(file, tmp_path, all_of_it=False).max_resume_bytes for file in files}
+
+    assert limits == {size + ROOM_FOR_FIELDS, MOST_RESUMES * size}
 
 
 def test_nginx_lets_go_of_a_connection_before_the_service_does() -> None:

@@ -128,10 +128,11 @@ def test_the_first_start_makes_everything_and_the_next_one_finds_it(first: Run, 
 
 
 def test_the_start_says_where_everything_is(first: Run) -> None:
-    """The form's endpoint, the docs and the mail folder are named as they can be used, and mail arrives there."""
+    """The form, the inbox, the docs and the mail folder are named as they can be used, and mail arrives there."""
     mails = first.folder / "data" / "mail"
 
-    assert f"POST {first.url}/public/leads\n" in first.output
+    assert f" {first.url}/\n" in first.output
+    assert f" {first.url}/inbox\n" in first.output
     assert f"{first.url}/docs\n" in first.output
     assert f"{mails}, a file for each\n" in first.output
     assert len(list(mails.glob("[!.]*.eml"))) == 2

@@ -139,10 +139,10 @@ def test_notification_tells_the_attorney_what_came() -> None:
         "Name:      José O'Brien",
         "Email:     ada@client.example",
         "Resume:    cv.pdf",
-        "https://firm.example/leads/7d8a3c52-0f3a-4b52-8a3f-3f0f8a1b2c3d",
+        "https://firm.example/inbox/leads/7d8a3c52-0f3a-4b52-8a3f-3f0f8a1b2c3d",
     ):
         assert line in plain.split("\n")
-    assert 'href="https://firm.example/leads/7d8a3c52-0f3a-4b52-8a3f-3f0f8a1b2c3d"' in html
+    assert 'href="https://firm.example/inbox/leads/7d8a3c52-0f3a-4b52-8a3f-3f0f8a1b2c3d"' in html
     assert "José O&#39;Brien" in html
     assert 'href="mailto:ada@client.example"' in html
 

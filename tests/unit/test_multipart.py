@@ -5,12 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadintake.application.intake import Form
-from leadintake.application.ports import Received
 from leadintake.domain.errors import Invalid, Malformed, Refused
-from leadintake.domain.lead import Resume
 from leadintake.entrypoints.errors import UnsupportedMediaType
-from leadintake.entrypoints.http.multipart import TEXT_MAX_BYTES, boundary_of, read_form
+from leadintake.entrypoints.http.multipart import TEXT_MAX_BYTES, TEXTS, boundary_of, read_form
 
 BOUNDARY = "----form0123"
 FILE = b"%PDF-1.7\r\n--" + BOUNDARY[:-1].encode() + b"\r\n\r\n--\n\r%%EOF"
@@ -27,14 +24,6 @@ class Spool:
         """Take the next bytes."""
         self.content += chunk
 
-    async def finish(self) -> Received:
-        """Never called here."""
-        raise NotImplementedError
-
-    async def keep(self, resume: Resume) -> None:
-        """Never called here."""
-        raise NotImplementedError
-
 
 def part(name: str, value: bytes, *, file_name: str | None = None, headers: str = "") -> bytes:
     """One part with its delimiter."""
@@ -49,18 +38,20 @@ EMAIL = part("email", b"zoe@example.org")
 RESUME = part("resume", FILE, file_name="Zoë.pdf", headers="Content-Type: application/pdf\r\n")
 END = f"--{BOUNDARY}--\r\n".encode()
 GOOD = FIRST + LAST + EMAIL + RESUME + END
-FORM = Form("Zoë", "King, Jr.", "zoe@example.org", "Zoë.pdf")
+FORM = {"first_name": "Zoë", "last_name": "King, Jr.", "email": "zoe@example.org"}, "Zoë.pdf"
 
 
-def read(pieces: Iterable[bytes]) -> tuple[Form, bytes]:
-    """Read a body in these pieces."""
+def read(pieces: Iterable[bytes]) -> tuple[tuple[dict[str, str], str], bytes]:
+    """Read a body in these pieces: its texts and the name of its file, and the file."""
     spool = Spool()
+    texts = dict.fromkeys(TEXTS, "")
 
     async def stream() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
 
-    return asyncio.run(read_form(stream(), BOUNDARY, spool)), spool.content
+    file_name = asyncio.run(read_form(stream(), BOUNDARY, texts, spool.write))
+    return (texts, file_name), spool.content
 
 
 def outcome(pieces: Iterable[bytes]) -> object:
@@ -175,26 +166,13 @@ def test_broken_framing_is_malformed(body: bytes) -> None:
 
 
 WRONG = {
-    "nothing that is known": (part("x", b"") + END, ["first_name", "last_name", "email", "resume"]),
-    "no first name": (OTHERS, ["first_name"]),
-    "no file": (FIRST + LAST + EMAIL + END, ["resume"]),
-    "other names": (
-        part("First_Name", b"Z") + part("first_name[]", b"Z") + part("first_name.a", b"Z") + OTHERS,
-        ["first_name"],
-    ),
     "a field twice": (FIRST + FIRST + OTHERS, ["first_name"]),
     "two files": (FIRST + LAST + EMAIL + RESUME + RESUME + END, ["resume"]),
     "a field as a file": (part("first_name", b"Zoe", file_name="a.txt") + OTHERS, ["first_name"]),
-    "the file as text": (FIRST + LAST + EMAIL + part("resume", FILE) + END, ["resume"]),
-    "no file chosen in a browser": (FIRST + LAST + EMAIL + part("resume", b"", file_name="") + END, ["resume"]),
     "an unknown file": (FIRST + part("photo", b"", file_name="me.png") + OTHERS, ["photo"]),
-    "only an extended file name": (
-        FIRST + LAST + EMAIL + part("resume", FILE).replace(b'"resume"', b"\"resume\"; filename*=utf-8''a.pdf") + END,
-        ["resume"],
-    ),
     "many things": (
         FIRST + FIRST + part("email", b"", file_name="x") + part("photo", b"", file_name="y") + END,
-        ["last_name", "resume", "first_name", "email", "photo"],
+        ["first_name", "email", "photo"],
     ),
     "a field of 9 MiB": (part("first_name", b"x" * 9_000_000) + OTHERS, ["first_name"]),
     "an unknown text that is too long": (part("essay", b"x" * (TEXT_MAX_BYTES + 1)) + GOOD, ["essay"]),
@@ -203,11 +181,52 @@ WRONG = {
 
 @pytest.mark.parametrize(("body", "fields"), WRONG.values(), ids=WRONG)
 def test_wrong_parts_are_named(body: bytes, fields: list[str]) -> None:
-    """One answer names every part that is missing, repeated or of the wrong sort."""
+    """One answer names every part that is repeated, too long or of the wrong sort."""
     with pytest.raises(Invalid) as caught:
         read(body[i : i + 65536] for i in range(0, len(body), 65536))
 
     assert [error.field for error in caught.value.errors] == fields
+
+
+NOTHING = dict.fromkeys(TEXTS, "")
+MISSING = {
+    "nothing that is known": (part("x", b"") + END, NOTHING, ""),
+    "no first name": (OTHERS, {**FORM[0], "first_name": ""}, FORM[1]),
+    "other names": (
+        part("First_Name", b"Z") + part("first_name[]", b"Z") + OTHERS,
+        {**FORM[0], "first_name": ""},
+        FORM[1],
+    ),
+    "no file": (FIRST + LAST + EMAIL + END, FORM[0], ""),
+    "no file chosen in a browser": (FIRST + LAST + EMAIL + part("resume", b"", file_name="") + END, FORM[0], ""),
+    "the file as text": (FIRST + LAST + EMAIL + part("resume", FILE) + END, FORM[0], ""),
+    "only an extended file name": (
+        FIRST + LAST + EMAIL + part("resume", FILE).replace(b'"resume"', b"\"resume\"; filename*=utf-8''a.pdf") + END,
+        FORM[0],
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "texts", "file_name"), MISSING.values(), ids=MISSING)
+def test_what_is_missing_is_empty(body: bytes, texts: dict[str, str], file_name: str) -> None:
+    """Whether that is wrong is for others to say, together with all else that is."""
+    (read_texts, read_name), _ = read([body])
+
+    assert (read_texts, read_name) == (texts, file_name)
+
+
+def test_only_the_texts_asked_for_are_read() -> None:
+    """Under another list of names, another form is read, and what came before an error is there."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield FIRST + part("ticket", b"x") + part("photo", b"", file_name="me.png") + LAST + END
+
+    texts = {"ticket": "", "last_name": "", "notice": ""}
+    with pytest.raises(Invalid):
+        asyncio.run(read_form(stream(), BOUNDARY, texts, Spool().write))
+
+    assert texts == {"ticket": "x", "last_name": "King, Jr.", "notice": ""}
 
 
 @given(st.data())

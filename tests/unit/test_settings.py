@@ -103,6 +103,29 @@ def test_lists_are_read_between_commas() -> None:
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
 
 
+def test_texts_of_the_form_are_paragraphs() -> None:
+    """A blank line begins one, a line break may be written out, and what is around does not count."""
+    settings = load(
+        {
+            "LEADINTAKE_FORM_NOTICE": " One.\\n\\nTwo,\\nstill two. ",
+            "LEADINTAKE_FORM_NEXT": "\nOne.\r\n \r\n\r\nTwo.\n",
+        },
+        {},
+    )
+
+    assert settings.form_notice == "One.\n\nTwo,\nstill two."
+    assert settings.form_next == "One.\n\nTwo."
+    assert settings.form_introduction
+    assert settings.privacy_url is None
+
+
+def test_a_link_is_kept_as_it_is() -> None:
+    """With its query and its fragment."""
+    link = "https://www.firm.example/legal/?lang=en#privacy"
+
+    assert load({"LEADINTAKE_PRIVACY_URL": link}, {}).privacy_url == link
+
+
 def test_logs_are_for_people_on_a_terminal() -> None:
     """Console lines on a terminal, JSON elsewhere, and whatever was asked for anywhere."""
     assert load({}, {}, terminal=True).log_format == "console"
@@ -221,6 +244,14 @@ def test_the_mail_servers_port_follows_from_how_it_is_spoken_to(tls: str, port: 
         ("LEADINTAKE_ATTORNEY_EMAIL", "a@example.com,b@example.com"),
         ("LEADINTAKE_FIRM_NAME", "Null\nBcc: x@example.com"),
         ("LEADINTAKE_FIRM_NAME", "x" * 101),
+        ("LEADINTAKE_FORM_INTRODUCTION", "x" * 2001),
+        ("LEADINTAKE_FORM_NOTICE", " \\n "),
+        ("LEADINTAKE_FORM_NEXT", "Null\0"),
+        ("LEADINTAKE_PRIVACY_URL", "javascript:alert(1)"),
+        ("LEADINTAKE_PRIVACY_URL", "//www.example.com/privacy"),
+        ("LEADINTAKE_PRIVACY_URL", "https://user@www.example.com/privacy"),
+        ("LEADINTAKE_PRIVACY_URL", "https://www.example.com/our policy"),
+        ("LEADINTAKE_PRIVACY_URL", "https://www.example.com/#a\nb"),
         ("LEADINTAKE_MAIL_TEMPLATES", "/no/such/folder"),
         ("LEADINTAKE_MAX_RESUME_BYTES", "10MB"),
         ("LEADINTAKE_MAX_RESUME_BYTES", "-1"),

@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.enums import HttpMethod
-from litestar.types import ASGIApp, Message, Scope
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from leadintake.application.app import App
@@ -19,10 +19,13 @@ from leadintake.entrypoints.http import auth, deliveries, docs, lead_list, leads
 from leadintake.entrypoints.http.admission import Slots
 from leadintake.entrypoints.http.document import document
 from leadintake.entrypoints.http.observe import Observed
-from leadintake.entrypoints.http.problems import on_error, problem_page
+from leadintake.entrypoints.http.problems import problem_page
 from leadintake.entrypoints.http.rate_limits import Counts, MemoryCounts, RateLimit
 from leadintake.entrypoints.http.serving import Serving
 from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.web import form, routes
+from leadintake.entrypoints.web.errors import on_error
+from leadintake.entrypoints.web.pages import templates
 
 Opened = Callable[[Settings, Callable[[], None]], AbstractAsyncContextManager[App]]
 
@@ -52,7 +55,7 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
             serving.app = app
             yield
 
-    calls = [
+    calls: list[ControllerRouterHandler] = [
         public.routes(settings),
         auth.routes,
         me.routes,
@@ -63,12 +66,15 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
         ops.routes,
     ]
     prefix = urlsplit(settings.base_url).path
-    pages = [problem_page, docs.routes(document(calls, prefix), prefix)] if settings.docs else [problem_page]
+    pages: list[ControllerRouterHandler] = [form.routes(settings), *routes.ROUTERS, problem_page]
+    if settings.docs:
+        pages.append(docs.routes(document(calls, prefix), prefix))
     app = Litestar(
         [*calls, *pages],
         lifespan=[lifespan],
         state=State({"serving": serving}),
         exception_handlers={Exception: on_error},
+        template_config=templates(settings),
         before_send=[_list_all_methods],
         request_max_body_size=BODY_MAX_BYTES,
         cors_config=_cors(settings),

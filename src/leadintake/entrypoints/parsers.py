@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +27,8 @@ FEWEST_DIFFERENT = 8
 
 SWEEP_AFTER_MIN_SECONDS = 600
 """Ten minutes are far more than lie between the last byte of a file and the commit of its lead."""
+
+PARAGRAPHS_MAX_CHARACTERS = 2000
 
 _LABEL = "(?!-)[a-z0-9-]{1,63}(?<!-)"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -111,6 +114,15 @@ def firm_name(text: str) -> str:
         raise ValueError(error.errors[0].message) from None
 
 
+def paragraphs(text: str) -> str:
+    r"""Plain text with paragraphs between blank lines; a line ends where it does, or at a \n that is written out."""
+    plain = "\n".join(line.strip() for line in text.replace("\\n", "\n").splitlines()).strip()
+    is_text = all(c == "\n" or unicodedata.category(c) not in {"Cc", "Cs", "Co", "Cn"} for c in plain)
+    if not plain or not is_text or len(plain) > PARAGRAPHS_MAX_CHARACTERS:
+        raise ValueError(f"give plain text of at most {PARAGRAPHS_MAX_CHARACTERS:,} characters")
+    return re.sub("\n{3,}", "\n\n", plain)
+
+
 def secret_key(text: str) -> bytes:
     """At least 32 bytes that look random."""
     key = text.encode()
@@ -160,6 +172,18 @@ def url(text: str) -> str:
         raise wrong
     port = "" if parts.port is None or (parts.scheme, parts.port) in _DEFAULT_PORTS else f":{parts.port}"
     return f"{parts.scheme}://{netloc}{port}{parts.path.rstrip('/')}"
+
+
+def link(text: str) -> str:
+    """The http or https address of a page, as it is."""
+    before_query = re.split("[?#]", text, maxsplit=1)[0]
+    try:
+        url(before_query)
+    except ValueError:
+        raise ValueError("give the address of a page such as https://www.example.com/privacy") from None
+    if not re.fullmatch("[!-~]+", text):
+        raise ValueError("give the address as a browser shows it when it is copied, without spaces")
+    return text
 
 
 def origin(text: str) -> str:

@@ -15,6 +15,9 @@ PREFIX = "LEADINTAKE_"
 LOOPBACK = "localhost,127.0.0.1,[::1]"
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to know them, not to listen on them
 
+LARGEST_RESUME = 2**30
+"""No setting allows more, so no resume that was ever taken is larger."""
+
 SMTP_PORTS = {"require": "587", "implicit": "465", "off": "25"}
 """RFC 6409 for submission, RFC 8314 for implicit TLS, RFC 5321 for a relay that asks nothing."""
 
@@ -75,7 +78,24 @@ class Settings:
     admin_email: Annotated[str, Setting(
         parsers.email, "The first admin, made on the first start", "admin@example.com",
     )]
-    firm_name: Annotated[str, Setting(parsers.firm_name, "The name that mails are sent under", "Our firm")]
+    firm_name: Annotated[str, Setting(
+        parsers.firm_name, "The name that pages show and mails are sent under", "Our firm",
+    )]
+    form_introduction: Annotated[str, Setting(
+        parsers.paragraphs, "What the form says first",
+        "Tell us who you are and send your resume. An attorney will read it and reach out to you.",
+    )]
+    form_notice: Annotated[str, Setting(
+        parsers.paragraphs, "What the form says above its button; kept with each lead, with the time when it was shown",
+        "Sending this form does not create an attorney-client relationship. "
+        "Please send nothing confidential before we have agreed to act for you.",
+    )]
+    form_next: Annotated[str, Setting(
+        parsers.paragraphs, "What happens next, and when; shown once the form was sent",
+        "An attorney will read your enquiry and reach out to you at the address you gave. "
+        "There is nothing more for you to do.",
+    )]
+    privacy_url: Annotated[str | None, Setting(parsers.link, "The privacy policy, which the form links to")]
     mail_from: Annotated[str, Setting(
         parsers.email, "The sender of every mail, and who gets an answer to it",
         _mail_from, "`noreply@` and the host of the base URL; `@example.com` where that is no domain",
@@ -104,7 +124,7 @@ class Settings:
         parsers.folder, "A folder whose files replace the built-in mail templates of the same name",
     )]
     max_resume_bytes: Annotated[int, Setting(
-        parsers.number(1, 2**30), "The largest resume that is taken, in bytes", "10485760",
+        parsers.number(1, LARGEST_RESUME), "The largest resume that is taken, in bytes", "10485760",
     )]
     resume_types: Annotated[frozenset[Kind], Setting(
         parsers.kinds, "The kinds of resumes that are taken; also known are `odt`, `rtf` and `txt`", "pdf,doc,docx",

@@ -129,7 +129,7 @@ class Renderer:
             "email": _visible(letter.email),
             "email_url": "mailto:" + quote(letter.email, safe="@"),
             "resume_name": _visible(letter.resume_name),
-            "lead_url": f"{self._base_url}/leads/{letter.lead_id}",
+            "lead_url": f"{self._base_url}/inbox/leads/{letter.lead_id}",
         }
 
 

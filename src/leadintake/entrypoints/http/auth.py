@@ -1,12 +1,12 @@
 """Signing in and out: OAuth 2 (RFC 6749) with passwords and refresh tokens, and revocation (RFC 7009)."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
 from litestar import MediaType, Response, Router, post
 
-from leadintake.application.accounts import Grant
 from leadintake.domain.errors import Malformed, SessionOver, TooLarge, Unavailable, WrongCredentials
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedGrantType, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
@@ -15,6 +15,8 @@ from leadintake.entrypoints.http.reading import FORM, AnyRequest, read_pairs
 from leadintake.entrypoints.http.serving import serving
 
 BODY_MAX_BYTES = 16 * 1024
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -85,7 +87,8 @@ async def token(request: AnyRequest) -> Response[TokenAnswer]:
     given = await read_pairs(request)
     match given.get("grant_type", "password"):
         case "password" if given.get("username") and given.get("password"):
-            grant = await _sign_in(request, given["username"], given["password"])
+            accounts = serving(request).app.accounts
+            grant = await checked(request, given["username"], given["password"], accounts.sign_in)
         case "refresh_token" if given.get("refresh_token"):
             grant = await serving(request).app.accounts.refresh(given["refresh_token"])
         case "password" | "refresh_token":
@@ -96,16 +99,17 @@ async def token(request: AnyRequest) -> Response[TokenAnswer]:
     return Response(answer, headers={"Pragma": "no-cache"})
 
 
-async def _sign_in(request: AnyRequest, email: str, password: str) -> Grant:
-    here, client = serving(request), client_of(request)
-    await here.sign_ins.count(client)
+async def checked(request: AnyRequest, email: str, password: str, sign_in: Callable[[str, str], Awaitable[T]]) -> T:
+    """Sign somebody in, as often as the client's address may try; raises WrongCredentials, TooManyRequests or Busy."""
+    client = client_of(request)
+    await serving(request).sign_ins.count(client)
     try:
-        grant = await here.app.accounts.sign_in(email, password)
+        opened = await sign_in(email, password)
     except WrongCredentials:
         log.warning("authn_login_fail", email=masked(email), client=client)
         raise
     log.info("authn_login_success", email=masked(email), client=client)
-    return grant
+    return opened
 
 
 @post(

@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Any
+from uuid import UUID
 
 from litestar import Response, Router, delete, get, patch
 from litestar.params import FromPath
@@ -104,10 +105,14 @@ async def resume(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
 
     With `LEADINTAKE_FILES_REDIRECT=on` the answer is 302, and the file comes from the object store itself.
     """
+    return await hand_out(request, parsed_id(lead_id))
+
+
+async def hand_out(request: SignedIn, lead_id: UUID) -> Response[Any]:
+    """The resume of a lead, as an attachment that runs nothing; raises NotFound or FileUnavailable."""
     here = serving(request)
     desk = here.app.desk
-    hand_out = desk.link_resume if here.settings.files_redirect else desk.open_resume
-    found = await hand_out(request.user, parsed_id(lead_id))
+    found = await (desk.link_resume if here.settings.files_redirect else desk.open_resume)(request.user, lead_id)
     if isinstance(found, str):
         return Redirect(found)
     about, content = found

@@ -4,15 +4,16 @@ The rules are those of RFC 7578, and where it leaves a choice, the strict one. H
 """
 
 import re
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, StrictParserError, parse_options_header
 
-from leadintake.application.intake import Form
-from leadintake.application.ports import Upload
 from leadintake.domain.errors import FieldError, Invalid, Malformed
 from leadintake.entrypoints.errors import UnsupportedMediaType
 from leadintake.entrypoints.http.reading import shown
+
+Write = Callable[[bytes | bytearray], Awaitable[None]]
+"""Takes the next bytes of the file."""
 
 TEXTS = ("first_name", "last_name", "email")
 FILE = "resume"
@@ -44,13 +45,13 @@ def boundary_of(content_type: str) -> str:
     return boundary
 
 
-async def read_form(pieces: AsyncIterable[bytes], boundary: str, upload: Upload) -> Form:
-    """Read the form and write its file to the upload.
+async def read_form(pieces: AsyncIterable[bytes], boundary: str, texts: dict[str, str], write: Write) -> str:
+    """Read the form: its texts into those that are named in `texts`, its file by `write`. Return the file's name.
 
-    Raises Malformed when the framing is broken, Invalid when parts are missing, repeated, too long or of the wrong
-    sort, and what the upload raises.
+    What is missing stays empty. Raises Malformed when the framing is broken, Invalid when parts are repeated, too long
+    or of the wrong sort, and what `write` raises; then `texts` has what came before that.
     """
-    reader = _Reader(upload)
+    reader = _Reader(texts, write)
     parser = PushMultipartParser(
         boundary,
         strict=True,
@@ -73,7 +74,7 @@ async def read_form(pieces: AsyncIterable[bytes], boundary: str, upload: Upload)
             raise Malformed("The form is not framed as multipart/form-data.") from None
     except MultipartError:
         raise Malformed("The form is not framed as multipart/form-data, or has too many parts or headers.") from None
-    return reader.form()
+    return reader.file_name()
 
 
 async def _without_preamble(pieces: AsyncIterable[bytes], boundary: str) -> AsyncIterable[bytes]:
@@ -98,10 +99,10 @@ async def _without_preamble(pieces: AsyncIterable[bytes], boundary: str) -> Asyn
 class _Reader:
     """Takes the parts one by one."""
 
-    def __init__(self, upload: Upload) -> None:
-        self._upload = upload
+    def __init__(self, texts: dict[str, str], write: Write) -> None:
+        self._texts = texts
+        self._write = write
         self._names: list[str] = []
-        self._texts: dict[str, str] = {}
         self._file_name = ""
         self._wrong: list[FieldError] = []
         self._charset = "utf-8"
@@ -121,24 +122,22 @@ class _Reader:
         if not self._charset:
             raise Malformed("Send text as UTF-8.")
         self._text = None if is_file else bytearray()
-        self._is_kept = not error and name in {*TEXTS, FILE}
+        self._is_kept = not error and (name == FILE if is_file else name in self._texts)
         if self._is_kept and part.filename is not None:
             self._file_name = part.filename
 
     def _refusal(self, name: str, file_name: str | None) -> str | None:
-        if name in self._names and (name in {*TEXTS, FILE}):
+        if name in self._names and name in {*self._texts, FILE}:
             return "Send this once."
-        if name == FILE:
-            return None if file_name else "Choose a file."
-        if file_name is None:
+        if name == FILE or file_name is None:
             return None
-        return "Send this as text, not as a file." if name in TEXTS else "No file of this name is expected."
+        return "Send this as text, not as a file." if name in self._texts else "No file of this name is expected."
 
     async def take(self, data: bytes | bytearray) -> None:
         """Keep the next bytes of a part, or let them go."""
         if self._text is None:
             if self._is_kept:
-                await self._upload.write(data)
+                await self._write(data)
             return
         self._text += data
         if len(self._text) > TEXT_MAX_BYTES:
@@ -153,16 +152,13 @@ class _Reader:
         except UnicodeDecodeError:
             raise Malformed(f"The field {self._names[-1]} is not encoded as it says.") from None
 
-    def form(self) -> Form:
-        """The whole form."""
+    def file_name(self) -> str:
+        """The name of the file, empty when none was chosen; raises what is wrong with the form."""
         if not self._names:
             raise Malformed("The form has no parts.")
-        missing = [FieldError(name, "Fill in this field.") for name in TEXTS if name not in self._names]
-        if FILE not in self._names:
-            missing.append(FieldError(FILE, "Choose a file."))
-        if missing or self._wrong:
-            raise Invalid(*missing, *self._wrong)
-        return Form(**self._texts, file_name=self._file_name)
+        if self._wrong:
+            raise Invalid(*self._wrong)
+        return self._file_name
 
 
 def _check_headers(part: MultipartSegment) -> None:

@@ -57,6 +57,15 @@ class OAuthError(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a client is told of an error, in whatever shape. Only refusals show their text."""
+
+    meaning: Meaning
+    detail: str
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An error as it goes out."""
 
@@ -66,20 +75,26 @@ class Answer:
     body: bytes
 
 
-def answer(error: Exception, scope: Scope, base_url: str) -> Answer:
-    """Turn an error into its answer, and log what the operator should know. Only refusals show their text."""
+def tell(error: Exception, scope: Scope) -> Told:
+    """Look an error up, and log what the operator should know."""
     meaning = meaning_of(error)
     detail = (
         error.detail if isinstance(error, errors.Refused) else "The request failed. The log says more to the operator."
     )
     scope["state"]["problem"] = meaning.slug
     _note(error, meaning, scope)
-    headers = _headers(error, meaning, scope)
+    return Told(meaning, detail, _headers(error, meaning, scope))
+
+
+def answer(error: Exception, scope: Scope, base_url: str) -> Answer:
+    """Turn an error into its answer."""
+    told = tell(error, scope)
+    meaning, headers = told.meaning, told.headers
     if scope["path"].startswith(OAUTH_PREFIX):
-        oauth = OAuthError(meaning.oauth, NOT_IN_OAUTH.sub("", detail))
+        oauth = OAuthError(meaning.oauth, NOT_IN_OAUTH.sub("", told.detail))
         return Answer(meaning.status, {**headers, "Pragma": "no-cache"}, "application/json", msgspec.json.encode(oauth))
     request_id: str = scope["state"]["request_id"]
-    problem = Problem(f"{base_url}/problems/{meaning.slug}", meaning.title, meaning.status, detail, request_id)
+    problem = Problem(f"{base_url}/problems/{meaning.slug}", meaning.title, meaning.status, told.detail, request_id)
     if isinstance(error, errors.Invalid):
         problem.errors = list(error.errors)
     if isinstance(error, errors.IllegalTransition):
@@ -89,11 +104,11 @@ def answer(error: Exception, scope: Scope, base_url: str) -> Answer:
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The framework's handler for every exception."""
-    found = answer(_understood(error), request.scope, serving(request).settings.base_url)
+    found = answer(understood(error), request.scope, serving(request).settings.base_url)
     return Response(found.body, status_code=found.status, headers=found.headers, media_type=found.media_type)
 
 
-def _understood(error: Exception) -> Exception:
+def understood(error: Exception) -> Exception:
     """What the framework refused, in our words; every other error as it is."""
     if not isinstance(error, HTTPException) or error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return error
@@ -137,5 +152,5 @@ async def problem_page(slug: FromPath[str]) -> str:
     title, advice = escape(meaning.title), escape(meaning.advice)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
-        f"<body><h1>{title}</h1><p>HTTP status {meaning.status}</p><p>{advice}</p></body></html>"
+        f"<body><main><h1>{title}</h1><p>HTTP status {meaning.status}</p><p>{advice}</p></main></body></html>"
     )

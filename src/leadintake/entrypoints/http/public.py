@@ -1,15 +1,21 @@
 """What anyone may call: the form."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
 from litestar import Response, Router, post
 
+from leadintake.application.intake import Form
+from leadintake.application.ports import Upload
 from leadintake.application.views import Receipt
 from leadintake.domain import values
 from leadintake.domain.errors import Invalid, KeyReused, Malformed, TooLarge, Unavailable, WrongKind
+from leadintake.domain.lead import Notice
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
 from leadintake.entrypoints.http.document import NAME, describe
-from leadintake.entrypoints.http.multipart import MOST_PARTS, boundary_of, read_form
+from leadintake.entrypoints.http.multipart import MOST_PARTS, TEXTS, boundary_of, read_form
 from leadintake.entrypoints.http.reading import AnyRequest, header, pieces
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
@@ -69,16 +75,32 @@ async def submit(request: AnyRequest) -> Response[Receipt]:
 
     The answer comes once both are safe on disk. Its reference is short enough to read out on the telephone.
     """
+    given = header(request, "Idempotency-Key")
+    key = None if given is None else values.idempotency_key(given)
+    texts = dict.fromkeys(TEXTS, "")
+    async with received(request, texts) as (file_name, upload):
+        form = form_of(texts, file_name)
+        receipt, is_repeat = await serving(request).app.intake.submit(form, upload, key)
+    return Response(receipt, headers={"Idempotency-Replayed": "true"} if is_repeat else None)
+
+
+@asynccontextmanager
+async def received(request: AnyRequest, texts: dict[str, str]) -> AsyncIterator[tuple[str, Upload]]:
+    """Let a submission in and read it: its texts into those that are named in `texts`. Its file has a name, if it came.
+
+    Raises TooManyRequests, Busy, and what `read_form` raises.
+    """
     here = serving(request)
     await here.submissions.count(client_of(request))
     boundary = boundary_of(header(request, "Content-Type") or "")
-    given = header(request, "Idempotency-Key")
-    key = None if given is None else values.idempotency_key(given)
     with here.uploads.one():
         async with here.app.files.receive() as upload:
-            form = await read_form(pieces(request), boundary, upload)
-            receipt, is_repeat = await here.app.intake.submit(form, upload, key)
-    return Response(receipt, headers={"Idempotency-Replayed": "true"} if is_repeat else None)
+            yield await read_form(pieces(request), boundary, texts, upload.write), upload
+
+
+def form_of(texts: Mapping[str, str], file_name: str, notice: Notice | None = None) -> Form:
+    """The form that was read."""
+    return Form(texts["first_name"], texts["last_name"], texts["email"], file_name, notice)
 
 
 def routes(settings: Settings) -> Router:

@@ -1,0 +1,1 @@
+"""The pages: the form for prospects, the inbox for attorneys."""

@@ -1,0 +1,66 @@
+"""One's own account: who one is, one's password, and where one is signed in."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Template
+
+from leadintake.domain.errors import Invalid, NotFound
+from leadintake.domain.people import PASSWORD_MIN_CHARACTERS
+from leadintake.entrypoints.http.guard import SignedIn
+from leadintake.entrypoints.http.me import replace_password
+from leadintake.entrypoints.http.reading import parsed_id, read_pairs
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.web.fields import NOTHING, refused
+from leadintake.entrypoints.web.pages import desk_page, redirect
+
+DONE = {
+    "changed": "Your password is changed. You are signed out everywhere else.",
+    "ended": "The other session is over.",
+}
+"""What was done just before, by what the address of the page says."""
+
+
+@get("/inbox/account")
+async def account(request: SignedIn) -> Response[Any]:
+    """One's own account."""
+    return await _shown(request)
+
+
+@post("/inbox/account/password")
+async def change_password(request: SignedIn) -> Response[Any]:
+    """Change the password. All other sessions end; this one goes on."""
+    form = await read_pairs(request)
+    try:
+        await replace_password(request, form.get("current_password", ""), form.get("new_password", ""))
+    except Invalid as error:
+        return await _shown(request, **refused(request, error))
+    return redirect(request, "/inbox/account?changed")
+
+
+@post("/inbox/account/sessions/{session_id:str}/end")
+async def end_session(request: SignedIn, session_id: FromPath[str]) -> Response[Any]:
+    """Sign out somewhere else. A session that is over already needs nothing more."""
+    wanted = parsed_id(session_id)
+    with suppress(NotFound):
+        await serving(request).app.accounts.end_session(request.auth, wanted)
+    return redirect(request, "/inbox/account?ended")
+
+
+async def _shown(request: SignedIn, *, status: int = HTTPStatus.OK, wrong: Mapping[str, str] = NOTHING) -> Template:
+    app = serving(request).app
+    return desk_page(
+        request,
+        "account",
+        await app.inbox.trouble(request.user),
+        status=status,
+        place="account",
+        done=[text for name, text in DONE.items() if name in request.query_params],
+        wrong=wrong,
+        password_min=PASSWORD_MIN_CHARACTERS,
+        sessions=await app.accounts.sessions(request.auth),
+    )

@@ -1,0 +1,35 @@
+"""Errors for people: a page where a page was asked for, and a problem everywhere else."""
+
+from typing import Any
+
+from litestar import Request, Response
+
+from leadintake.entrypoints.http import problems
+from leadintake.entrypoints.web.pages import page
+
+PAGES = frozenset({"", "inbox", "received"})
+"""What the addresses of pages begin with."""
+
+
+def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The framework's handler for every exception."""
+    if not _is_for_a_page(request):
+        return problems.on_error(request, error)
+    told = problems.tell(problems.understood(error), request.scope)
+    home = "/inbox" if request.url.path.startswith("/inbox") else "/"
+    return page(
+        "error",
+        status=told.meaning.status,
+        headers=told.headers,
+        title=told.meaning.title,
+        detail=told.detail,
+        home=home,
+        request_id=request.scope["state"]["request_id"],
+    )
+
+
+def _is_for_a_page(request: Request[Any, Any, Any]) -> bool:
+    """Whether a person looks at the answer: at the address of a page, or where there is nothing, in a browser."""
+    if request.scope["path"].split("/")[1] in PAGES:
+        return True
+    return not request.scope.get("path_template") and "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,116 @@
+"""The form for prospects, and the page that says what was received."""
+
+import hmac
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+from litestar import HttpMethod, Response, Router, get, post, route
+from litestar.params import FromPath
+from litestar.response import Template
+
+from leadintake.domain import values
+from leadintake.domain.errors import Malformed, NotFound, Unavailable
+from leadintake.domain.lead import Notice
+from leadintake.entrypoints.errors import TooManyRequests
+from leadintake.entrypoints.http.multipart import TEXTS
+from leadintake.entrypoints.http.public import ROOM_FOR_FIELDS, form_of, received
+from leadintake.entrypoints.http.reading import AnyRequest
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.web import shown
+from leadintake.entrypoints.web.form_words import LABELS, MISSING, resume_words
+from leadintake.entrypoints.web.pages import page, redirect
+from leadintake.entrypoints.web.reading_on import ReadingOn, what_was_typed
+from leadintake.entrypoints.web.refusal import Refusal, refusal
+
+SENT_ALONG = ("submission", "notice")
+"""Hidden fields: the ticket of the form, and the notice that it was shown with."""
+
+MOST_RESUMES = 10
+"""So many times the largest resume is read before one that is too large is refused, else the browser says nothing."""
+
+
+@route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+async def show(request: AnyRequest) -> Template:
+    """The empty form. Monitors ask for its head."""
+    return _form(request, dict.fromkeys(TEXTS, ""))
+
+
+@post("/", status_code=HTTPStatus.OK)
+async def send(request: AnyRequest) -> Response[Any]:
+    """Store an enquiry, then lead to its receipt; or show the form again, with all that was typed."""
+    texts = dict.fromkeys((*TEXTS, *SENT_ALONG), "")
+    intake, key = serving(request).app.intake, serving(request).app.cursor_key
+    try:
+        async with received(request, texts) as (file_name, upload):
+            form = form_of(texts, file_name, shown.noticed(*_sent_along(texts), key))
+            receipt, _ = await intake.submit(form, upload, _idempotency_key(texts["submission"]))
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong, what was typed is not lost
+        if isinstance(error, TooManyRequests | Unavailable) and not any(texts.values()):
+            await what_was_typed(request, texts)
+        return _form(request, texts, refusal(request, error, texts))
+    return redirect(request, f"/received/{receipt.reference}/{shown.proof(receipt.reference, key)}")
+
+
+@get("/received/{reference:str}/{proof:str}")
+async def receipt(request: AnyRequest, reference: FromPath[str], proof: FromPath[str]) -> Template:
+    """What was received, as often as one likes to see it."""
+    here = serving(request)
+    if not hmac.compare_digest(shown.proof(reference, here.app.cursor_key).encode(), proof.encode()):
+        raise NotFound
+    return page("received", reference=reference, what_is_next=_paragraphs(here.settings.form_next))
+
+
+def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = None) -> Template:
+    """The form with what was typed. It keeps its ticket, so that sending it again is safe, until that is used up."""
+    settings, key = serving(request).settings, serving(request).app.cursor_key
+    ticket, notice = texts.get("submission", ""), None
+    if refused and not refused.ticket_is_used:
+        notice = shown.noticed(*_sent_along(texts), key)
+    if notice is None:
+        notice = Notice(settings.form_notice, serving(request).app.intake.now())
+        ticket = shown.ticket(notice, secrets.token_bytes(shown.RANDOM_BYTES), key)
+    return page(
+        "form",
+        status=refused.status if refused else HTTPStatus.OK,
+        headers=refused.headers if refused else None,
+        refused=refused,
+        labels=LABELS,
+        missing=MISSING,
+        typed=texts,
+        resume=resume_words(settings),
+        introduction=_paragraphs(settings.form_introduction),
+        notice=notice.text,
+        notice_paragraphs=_paragraphs(notice.text),
+        privacy_url=settings.privacy_url,
+        ticket=ticket,
+    )
+
+
+def _sent_along(texts: dict[str, str]) -> tuple[str, str]:
+    return texts["submission"], texts["notice"]
+
+
+def _idempotency_key(submission: str) -> str | None:
+    """The ticket, or whatever a form of somebody's own has in its place; without a good one, none."""
+    try:
+        return values.idempotency_key(submission)
+    except Malformed:
+        return None
+
+
+def _paragraphs(text: str) -> list[str]:
+    return text.split("\n\n")
+
+
+def routes(settings: Settings) -> Router:
+    """The pages, with room for more than the largest file."""
+    most_bytes = MOST_RESUMES * settings.max_resume_bytes + ROOM_FOR_FIELDS
+    return Router(
+        "/",
+        route_handlers=[show, send, receipt],
+        middleware=[ReadingOn(most_bytes)],
+        request_max_body_size=most_bytes,
+        include_in_schema=False,
+    )

@@ -1,0 +1,53 @@
+"""What the form says of its fields, before and after they are filled in."""
+
+from dataclasses import dataclass
+
+from leadintake.application.intake import EMPTY_FILE
+from leadintake.domain.resume import Kind, listed
+from leadintake.entrypoints.http.multipart import FILE
+from leadintake.entrypoints.settings import Settings
+
+LABELS = {"first_name": "First name", "last_name": "Last name", "email": "Email", FILE: "Resume"}
+
+MISSING = {
+    "first_name": "Enter your first name.",
+    "last_name": "Enter your last name.",
+    "email": "Enter your email address.",
+    FILE: "Choose your resume.",
+}
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeWords:
+    """What is said of the file. `accept` is for the input, `most` in bytes for the script, and the rest for people."""
+
+    accept: str
+    most: int
+    hint: str
+    too_large: str
+    wrong_kind: str
+    empty: str
+
+
+def resume_words(settings: Settings) -> ResumeWords:
+    """What a firm's settings come to."""
+    kinds, limit = listed(settings.resume_types), rounded_down(settings.max_resume_bytes)
+    return ResumeWords(
+        accept=",".join(f".{kind}" for kind in Kind if kind in settings.resume_types),
+        most=settings.max_resume_bytes,
+        hint=f"{kinds}, at most {limit}.",
+        too_large=f"The file is larger than {limit}. Choose a smaller one, perhaps with fewer pictures.",
+        wrong_kind=f"The file is of another kind. Choose one that is {kinds}.",
+        empty=EMPTY_FILE,
+    )
+
+
+def rounded_down(count: int) -> str:
+    """A limit of so many bytes as people say it, never more than it is."""
+    for size, unit in ((MIB, "MB"), (KIB, "kB")):
+        if count >= size:
+            return f"{count * 10 // size / 10:g}\N{NO-BREAK SPACE}{unit}"
+    return f"{count} bytes"

@@ -1,0 +1,79 @@
+"""The list of leads, and the notice of new ones."""
+
+from dataclasses import replace
+from typing import Any
+
+from litestar import Response, get
+
+from leadintake.application.database import LeadQuery, Position
+from leadintake.application.inbox import COUNT_MAX
+from leadintake.application.views import LeadView
+from leadintake.domain.errors import Malformed
+from leadintake.entrypoints.http.cursor import seal, unseal
+from leadintake.entrypoints.http.guard import SignedIn
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.web import words
+from leadintake.entrypoints.web.pages import desk_page, page, redirect
+from leadintake.entrypoints.web.selection import Selection
+from leadintake.entrypoints.web.session import POLLS
+
+ARRIVALS = LeadQuery(oldest_first=True)
+"""The list in which new leads are counted: all of them."""
+
+ARRIVALS_MAX = 100
+
+
+@get("/inbox")
+async def inbox(request: SignedIn) -> Response[Any]:
+    """One page of a list. An address that is spelled in another way than ours leads to ours."""
+    here, selection = serving(request).app, Selection.read(request)
+    turn = "before" if "before" in request.query_params else "after"
+    query = _turned(selection.query) if turn == "before" else selection.query
+    cursor, start = _start(request, query, request.query_params.get(turn, ""))
+    found = await here.inbox.page(request.user, replace(query, after=start))
+    if turn == "before" and not found.has_more:
+        cursor = ""  # This is the first page, or less than that.
+    if request.url.query != selection.parameters(**{turn: cursor}).removeprefix("?"):
+        return redirect(request, "/inbox" + selection.parameters(**{turn: cursor}))
+    leads = found.items if turn == "after" else found.items[::-1]
+
+    def link(to: str, lead: LeadView, along: LeadQuery) -> str:
+        edge = Position(lead.created_at, lead.id)
+        return "/inbox" + selection.parameters(**{to: seal(edge, along, request.user.id, here.cursor_key)})
+
+    return desk_page(
+        request,
+        "inbox",
+        found.trouble,
+        place="inbox",
+        selection=selection,
+        leads=[] if selection.wrong else leads,
+        found=found,
+        count_max=COUNT_MAX,
+        now=here.inbox.now(),
+        previous_page=link("before", leads[0], _turned(selection.query)) if leads and cursor else None,
+        next_page=link("after", leads[-1], selection.query) if leads and (found.has_more or turn == "before") else None,
+        since=seal(found.newest, ARRIVALS, request.user.id, here.cursor_key) if found.newest else "",
+    )
+
+
+@get("/inbox/new", opt=POLLS)
+async def arrivals(request: SignedIn) -> Response[Any]:
+    """How many leads have come since a page was made, as the part of it that says so."""
+    here, since = serving(request).app, request.query_params.get("since", "")
+    start = unseal(since, ARRIVALS, request.user.id, here.cursor_key) if since else None
+    count = await here.inbox.arrived_since(request.user, start, ARRIVALS_MAX)
+    return page("arrivals", since=since, arrived=words.capped(count, ARRIVALS_MAX))
+
+
+def _start(request: SignedIn, query: LeadQuery, cursor: str) -> tuple[str, Position | None]:
+    """A cursor and the position in it; nothing for one that is not of this list."""
+    try:
+        return cursor, unseal(cursor, query, request.user.id, serving(request).app.cursor_key)
+    except Malformed:
+        return "", None
+
+
+def _turned(query: LeadQuery) -> LeadQuery:
+    """The same list from its other end."""
+    return replace(query, oldest_first=not query.oldest_first)

@@ -1,0 +1,97 @@
+"""One lead: all that is known of it, and what can be done with it."""
+
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Template
+
+from leadintake.application.desk import Change
+from leadintake.domain.errors import IllegalTransition, NotRetryable
+from leadintake.domain.events import EventKind
+from leadintake.domain.lead import NOTES_MAX_CHARACTERS, State, notes_seen
+from leadintake.domain.people import GRANTED, Permission
+from leadintake.entrypoints.http.guard import SignedIn
+from leadintake.entrypoints.http.leads import hand_out
+from leadintake.entrypoints.http.reading import parsed_id, read_pairs
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.web.pages import desk_page, redirect
+from leadintake.entrypoints.web.selection import Selection
+from leadintake.entrypoints.web.session import RECORDS, inside
+
+
+@get("/inbox/leads/{lead_id:str}")
+async def lead(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """One lead, between its neighbours in the list that it was opened from."""
+    return await shown(request, parsed_id(lead_id))
+
+
+@post("/inbox/leads/{lead_id:str}/reach-out")
+async def reach_out(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """Mark the lead; or say who was first."""
+    try:
+        await serving(request).app.desk.change(request.user, parsed_id(lead_id), Change(state=State.REACHED_OUT))
+    except IllegalTransition as error:
+        return await shown(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, first=error)
+    return redirect(request, f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}")
+
+
+@get("/inbox/leads/{lead_id:str}/resume", opt=RECORDS)
+async def resume(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """The file as it was uploaded."""
+    return await hand_out(request, parsed_id(lead_id))
+
+
+@get("/inbox/leads/{lead_id:str}/erase")
+async def ask_to_erase(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """Say what an erasure takes away, before it does."""
+    request.user.require(Permission.ERASE_LEADS)
+    return await shown(request, parsed_id(lead_id), template="erase")
+
+
+@post("/inbox/leads/{lead_id:str}/erase")
+async def erase(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """Erase the lead."""
+    await serving(request).app.desk.erase(request.user, parsed_id(lead_id))
+    return redirect(request, "/inbox" + Selection.read(request).parameters())
+
+
+@post("/inbox/deliveries/{delivery_id:str}/resend")
+async def resend(request: SignedIn, delivery_id: FromPath[str]) -> Response[Any]:
+    """Send a mail again; one that somebody else has sent again already needs nothing more."""
+    form = await read_pairs(request)
+    with suppress(NotRetryable):
+        await serving(request).app.desk.retry(request.user, parsed_id(delivery_id))
+    return redirect(request, inside(form.get("next", "")))
+
+
+async def shown(
+    request: SignedIn, lead_id: UUID, *, template: str = "lead", status: int = HTTPStatus.OK, **told: Any
+) -> Template:
+    """The page of a lead.
+
+    What may be told on it: `first`, the IllegalTransition of who came second; `draft`, notes that could not be saved,
+    and then `wrong`, what is wrong with them, unless it is that somebody else has saved others meanwhile.
+    """
+    here, selection = serving(request).app, Selection.read(request)
+    found = await here.inbox.lead(request.user, lead_id, selection.query)
+    changes = [event for event in found.events if event.kind is EventKind.NOTES_CHANGED]
+    return desk_page(
+        request,
+        template,
+        found.trouble,
+        status=status,
+        place="lead",
+        selection=selection,
+        found=found,
+        lead=found.lead,
+        now=here.inbox.now(),
+        notes_changed=changes[-1] if changes else None,
+        notes_seen=notes_seen(found.lead.notes),
+        notes_max=NOTES_MAX_CHARACTERS,
+        may_erase=Permission.ERASE_LEADS in GRANTED[request.user.role],
+        **{"first": None, "draft": None, "wrong": "", **told},
+    )

@@ -1,0 +1,33 @@
+"""The mails that have not gone out, for people to see why and to send again."""
+
+from typing import Any
+
+from litestar import Response, get
+
+from leadintake.domain.delivery import GIVE_UP_AFTER, Status
+from leadintake.entrypoints.http.guard import SignedIn
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.web.pages import desk_page
+
+MOST = 50
+"""So many are shown, those first that wait for a person."""
+
+
+@get("/inbox/mails")
+async def mails(request: SignedIn) -> Response[Any]:
+    """What failed, what is held back, and what goes out by itself."""
+    inbox = serving(request).app.inbox
+    owed = await inbox.unsettled(request.user, MOST + 1)
+    shown = owed[:MOST]
+    return desk_page(
+        request,
+        "mails",
+        await inbox.trouble(request.user),
+        place="mails",
+        failed=[mail for mail in shown if mail.delivery.status is Status.FAILED],
+        held=[mail for mail in shown if mail.delivery.status is Status.HELD],
+        waiting=[mail for mail in shown if mail.delivery.status in {Status.PENDING, Status.SENDING}],
+        more_than=MOST if len(owed) > MOST else None,
+        tried_for=GIVE_UP_AFTER,
+        is_sent_again="again" in request.query_params,
+    )

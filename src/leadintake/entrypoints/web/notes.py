@@ -1,0 +1,65 @@
+"""The notes of a lead: nothing that somebody wrote is lost, whoever wrote at the same time, and whatever has ended."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Response, post
+from litestar.params import FromPath
+
+from leadintake.application.desk import Change
+from leadintake.domain.errors import Invalid, NotSignedIn, Stale
+from leadintake.entrypoints.http.guard import SignedIn
+from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_pairs
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.web.lead import shown
+from leadintake.entrypoints.web.pages import redirect
+from leadintake.entrypoints.web.selection import Selection
+from leadintake.entrypoints.web.session import ask, at_desk, inside
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Notes as somebody wrote them for a lead, and the fingerprint of those that stood there before."""
+
+    lead: str
+    notes: str
+    seen: str
+
+    @classmethod
+    def read(cls, form: Mapping[str, str]) -> "Draft | None":
+        """The draft in a form, if it has one. Browsers send line breaks as CR LF (WHATWG HTML 4.10.22.4)."""
+        if not {"lead", "notes", "seen"} <= form.keys():
+            return None
+        return cls(form["lead"], form["notes"].replace("\r\n", "\n"), form["seen"])
+
+
+@post("/inbox/leads/{lead_id:str}/notes")
+async def keep(request: AnyRequest, lead_id: FromPath[str]) -> Response[Any]:
+    """Save notes. Where the session has ended meanwhile, a sign-in is asked for that saves them."""
+    form = await read_pairs(request)
+    draft = Draft.read({**form, "lead": lead_id})
+    address = f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}"
+    if draft is None:
+        return redirect(request, inside(address))
+    try:
+        await at_desk(request, request.route_handler)
+    except NotSignedIn:
+        return ask(inside(address), kept=asdict(draft), status=HTTPStatus.UNAUTHORIZED)
+    return await save(request, draft, address)
+
+
+async def save(request: SignedIn, draft: Draft, address: str) -> Response[Any]:
+    """Save a draft and show the lead; where that cannot be, show both."""
+    lead_id = parsed_id(draft.lead)
+    change = Change(notes=draft.notes, seen_notes=draft.seen)
+    try:
+        await serving(request).app.desk.change(request.user, lead_id, change)
+    except Stale:
+        return await shown(request, lead_id, status=HTTPStatus.CONFLICT, draft=draft.notes)
+    except Invalid as error:
+        return await shown(
+            request, lead_id, status=HTTPStatus.UNPROCESSABLE_ENTITY, draft=draft.notes, wrong=error.errors[0].message
+        )
+    return redirect(request, inside(address))

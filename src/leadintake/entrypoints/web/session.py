@@ -1,0 +1,102 @@
+"""Sessions in a browser: a cookie names one, and no other site can send anything in its name."""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+from litestar.handlers import BaseRouteHandler
+from litestar.response import Template
+
+from leadintake.domain.errors import NotAllowed
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.web.pages import page, redirect
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+OUR_SITE = frozenset({"same-origin", "none"})
+
+INSIDE = re.compile(r"/inbox(?:/[A-Za-z0-9/_-]*)?(?:\?[A-Za-z0-9=&%+._~-]*)?")
+"""Where a sign-in may lead to, so that no link of ours ends on another site."""
+
+POLLS = {"is_poll": True}
+"""Options of a handler that a page asks by itself, which is no sign that anybody is there."""
+
+RECORDS = {"is_recorded": True}
+"""Options of a handler that only reads, and yet leaves a trace in the record."""
+
+
+async def same_origin(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Refuse what the page of another site makes a browser send (cross-site request forgery); raises NotAllowed.
+
+    Browsers say where a request comes from: in Sec-Fetch-Site (W3C Fetch Metadata), which no page can forge, and over
+    plain HTTP, where they leave that out, in Origin. What says neither is no form of ours.
+    """
+    site = connection.headers.get("sec-fetch-site")
+    if connection.scope.get("method") in SAFE and not (site and handler.opt.get("is_recorded")):
+        return
+    if site is None:
+        ours = {connection.headers.get("host"), urlsplit(serving(connection).settings.base_url).netloc}
+        is_ours = connection.headers.get("origin", "").partition("://")[2] in ours
+    else:
+        is_ours = site in OUR_SITE
+    if not is_ours:
+        raise NotAllowed("This was sent from another site. Open the page here, and do it from there.")
+
+
+async def at_desk(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let in whose cookie names a session that is not over; raises NotSignedIn."""
+    accounts = serving(connection).app.accounts
+    identity = await accounts.recognise(cookie_of(connection), is_active=not handler.opt.get("is_poll"))
+    connection.scope["user"] = identity.user
+    connection.scope["auth"] = identity
+
+
+def ask_to_sign_in(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
+    """Lead to the sign-in, and from there back to what was asked for."""
+    url = request.url
+    came_for = f"{url.path}?{url.query}" if url.query else url.path
+    if request.method not in SAFE or "is_poll" in request.route_handler.opt:
+        path = request.headers.get("referer", "").partition("://")[2].partition("/")[2]
+        came_for = f"/{path}".removeprefix(urlsplit(serving(request).settings.base_url).path)
+    return redirect(request, f"/inbox/sign-in?{urlencode({'next': inside(came_for)})}")
+
+
+def ask(wanted: str, *, status: int = HTTPStatus.OK, kept: Mapping[str, str] | None = None, **told: Any) -> Template:
+    """The page that asks for address and password, and leads to what was `wanted`.
+
+    It sends along what was `kept` of a form that came too late. What may be told on it: `wrong`, with the `email` that
+    was typed; `is_signed_out`.
+    """
+    told = {"email": "", "wrong": "", "is_signed_out": False, **told}
+    return page("sign_in", status=status, wanted=wanted, kept=kept or {}, **told)
+
+
+def inside(path: str) -> str:
+    """A path of the inbox as it is; for anything else, the inbox."""
+    return path if INSIDE.fullmatch(path) else "/inbox"
+
+
+def _name(settings: Settings) -> str:
+    """Over HTTPS, a name that browsers let only this very host set, and only in a secure way (RFC 6265bis 4.1.3.2)."""
+    return "__Host-leadintake" if settings.base_url.startswith("https:") else "leadintake"
+
+
+def cookie_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """The value of the cookie, empty when there is none. Of two, one was planted; nobody can tell which."""
+    name = _name(serving(connection).settings)
+    pairs = [pair.strip().partition("=") for pair in "; ".join(connection.headers.getall("cookie", [])).split(";")]
+    found = [value for key, _, value in pairs if key == name]
+    return found[0] if len(found) == 1 else ""
+
+
+def made(settings: Settings, value: str, max_age: int | None = None) -> Cookie:
+    """The cookie that names a session, until the browser is closed or for `max_age` seconds."""
+    is_secure = settings.base_url.startswith("https:")
+    return Cookie(
+        _name(settings), value=value, max_age=max_age, path="/", secure=is_secure, httponly=True, samesite="lax"
+    )

@@ -1,0 +1,75 @@
+"""Signing in and out."""
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Response, get, post
+
+from leadintake.domain.errors import NotSignedIn, Unavailable, WrongCredentials
+from leadintake.entrypoints.errors import TooManyRequests
+from leadintake.entrypoints.http.auth import checked
+from leadintake.entrypoints.http.problems import tell
+from leadintake.entrypoints.http.reading import AnyRequest, read_pairs
+from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.web import notes
+from leadintake.entrypoints.web.pages import redirect
+from leadintake.entrypoints.web.session import ask, at_desk, cookie_of, inside, made
+
+
+@get("/inbox/sign-in")
+async def sign_in_page(request: AnyRequest) -> Response[Any]:
+    """Ask for address and password, or go on where somebody is signed in already."""
+    wanted = inside(request.query_params.get("next", ""))
+    try:
+        await at_desk(request, request.route_handler)
+    except NotSignedIn:
+        return ask(wanted, is_signed_out="signed-out" in request.query_params)
+    return redirect(request, wanted)
+
+
+@post("/inbox/sign-in", status_code=HTTPStatus.OK)
+async def sign_in(request: AnyRequest) -> Response[Any]:
+    """Open a session, in place of the one that the browser has; then do what was waiting for it."""
+    form = await read_pairs(request)
+    email, wanted, draft = form.get("email", ""), inside(form.get("next", "")), notes.Draft.read(form)
+    accounts = serving(request).app.accounts
+    try:
+        cookie = await checked(request, email, form.get("password", ""), accounts.open_browser_session)
+    except (WrongCredentials, TooManyRequests, Unavailable) as error:
+        told = tell(error, request.scope)
+        again = ask(
+            wanted,
+            email=email,
+            wrong=told.detail,
+            kept=asdict(draft) if draft else None,
+            status=told.meaning.status,
+        )
+        again.headers.update(told.headers)
+        return again
+    await _end(request, cookie_of(request))
+    answer: Response[Any] = redirect(request, wanted)
+    if draft:
+        identity = await accounts.recognise(cookie)
+        request.scope["user"], request.scope["auth"] = identity.user, identity
+        answer = await notes.save(request, draft, wanted)
+    answer.set_cookie(made(serving(request).settings, cookie))
+    return answer
+
+
+@post("/inbox/sign-out", status_code=HTTPStatus.SEE_OTHER)
+async def sign_out(request: AnyRequest) -> Response[Any]:
+    """End the session, if it is not over already."""
+    await _end(request, cookie_of(request))
+    answer = redirect(request, "/inbox/sign-in?signed-out")
+    answer.set_cookie(made(serving(request).settings, "", max_age=0))
+    return answer
+
+
+async def _end(request: AnyRequest, cookie: str) -> None:
+    accounts = serving(request).app.accounts
+    try:
+        identity = await accounts.recognise(cookie, is_active=False)
+    except NotSignedIn:
+        return
+    await accounts.end_session(identity, identity.session_id)

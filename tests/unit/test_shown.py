@@ -1,0 +1,76 @@
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadintake.domain.lead import Notice
+from leadintake.domain.values import idempotency_key
+from leadintake.entrypoints.web.shown import RANDOM_BYTES, noticed, proof, ticket
+
+KEY = b"k" * 32
+AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+TEXT = "No attorney-client relationship.\n\nSend nothing confidential."
+RANDOM = bytes(range(RANDOM_BYTES))
+TICKET = ticket(Notice(TEXT, AT), RANDOM, KEY)
+
+keys = st.binary(min_size=32, max_size=32)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=50)
+moments = st.datetimes(datetime(2020, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - in UTC
+randoms = st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES)
+
+
+@given(texts, moments, randoms, keys)
+def test_a_ticket_proves_the_notice(text: str, at: datetime, random: bytes, key: bytes) -> None:
+    """What was shown, and when, to the second, comes back, however a browser ends lines; and it is a good key."""
+    sent = ticket(Notice(text, at), random, key)
+    whole_second = at.replace(microsecond=0)
+
+    assert noticed(sent, text.replace("\n", "\r\n"), key) == Notice(text, whole_second)
+    assert idempotency_key(sent) == sent
+
+
+@given(st.text(max_size=80))
+def test_what_is_no_ticket_proves_nothing(sent: str) -> None:
+    """Whatever was sent in its place, that is no error."""
+    assert noticed(sent, TEXT, KEY) is None
+
+
+@given(st.integers(0, len(TICKET) - 1), st.characters())
+def test_a_ticket_that_was_changed_proves_nothing(index: int, other: str) -> None:
+    """Any other character at any place is noticed."""
+    changed = TICKET[:index] + other + TICKET[index + 1 :]
+
+    assert noticed(changed, TEXT, KEY) == (Notice(TEXT, AT) if changed == TICKET else None)
+
+
+@pytest.mark.parametrize("sent", ["", TICKET[:-1], TICKET + "=", TICKET + "A", TICKET * 2, f" {TICKET}"])
+def test_a_ticket_is_taken_in_one_spelling(sent: str) -> None:
+    """Base64 that decodes to the same bytes is not the same key."""
+    assert noticed(sent, TEXT, KEY) is None
+
+
+def test_a_ticket_is_of_its_text_and_its_key() -> None:
+    """Another notice, or the secret of before, and it proves nothing."""
+    assert noticed(TICKET, f"{TEXT} ", KEY) is None
+    assert noticed(TICKET, TEXT, b"l" * 32) is None
+
+
+def test_a_time_that_there_is_not_is_no_error() -> None:
+    """As made by hand."""
+    assert noticed(urlsafe_b64encode(b"\xff" * 40).decode().rstrip("="), TEXT, KEY) is None
+
+
+def test_a_ticket_is_random_and_of_its_time() -> None:
+    """Two forms have two tickets, though they are shown at once, or chance repeats itself."""
+    assert ticket(Notice(TEXT, AT), bytes(RANDOM_BYTES), KEY) != TICKET
+    assert ticket(Notice(TEXT, AT + timedelta(seconds=1)), RANDOM, KEY) != TICKET
+
+
+def test_a_proof_is_of_its_reference() -> None:
+    """Nobody can make one for another reference, nor with another key, nor out of a ticket."""
+    proofs = {proof("LD-7F3K9QX2", KEY), proof("LD-7F3K9QX3", KEY), proof("LD-7F3K9QX2", b"l" * 32), TICKET[:22]}
+
+    assert len(proofs) == 4
+    assert all(len(each) == 22 for each in proofs)
