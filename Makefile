@@ -11,7 +11,7 @@ LINT := $(VENV)/.lint
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # one pip at a time in one .venv
-.PHONY: help install dev run test test-deploy lint types layers check format lock
+.PHONY: help install dev run test test-deploy test-browser soak lint types layers check format lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,13 @@ test: $(RUN) $(TEST) ## Run the tests (ARGS='-k reference' chooses some)
 
 test-deploy: $(RUN) $(TEST) ## Run the tests of deploy/nginx.conf (nginx has to be installed)
 	@$(BIN)/python -m pytest tests/deploy $(ARGS)
+
+test-browser: $(RUN) $(TEST) ## Run the tests of the pages (Chromium has to be installed)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/browser $(ARGS)
+
+soak: $(RUN) $(TEST) ## Test the promises of docs/reliability.md for half an hour (ARGS=--quick for a short form)
+	@$(BIN)/python -m pytest -s --tb=short --show-capture=no --basetemp="$$(mktemp -d -t leadintake-soak-XXXXXX)" \
+		-o tmp_path_retention_policy=failed tests/soak $(ARGS)
 
 lint: $(LINT) ## Check style, format and the length of each source file
 	@$(BIN)/ruff check --quiet

@@ -37,6 +37,7 @@ class Deployment:
     let_leases_end: Callable[[], None]
     servers: int = 1
     workers: int = 0
+    program: tuple[str, ...] = (sys.executable, "-m", "leadintake")
 
 
 @dataclass
@@ -115,7 +116,7 @@ class Running:
         output = self.deployment.folder / f"{command}-{port}.txt"
         with output.open("wb") as out:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "leadintake", command],
+                [*self.deployment.program, command],
                 cwd=self.deployment.folder, env=environ, stdout=out, stderr=out,
             )  # fmt: skip
         return Process(popen, output, port)
