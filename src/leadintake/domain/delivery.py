@@ -37,6 +37,8 @@ GIVE_UP_AFTER = timedelta(days=5)
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=6)
 JITTER = 0.2
+FURTHEST = LONGEST_DELAY * (1 + JITTER)
+"""Nothing waits longer for its next attempt. What seems to was put off by a clock that has been set back since."""
 
 LEASE = timedelta(minutes=5)
 """How long a claim holds; well above SEND_TIMEOUT, so that a live sender never loses one."""

@@ -16,7 +16,7 @@ from tests.records import FIRST_FIRM, NOW, delivery, lead
 from leadintake.application.database import Database, Letter, Transaction
 from leadintake.application.record import record
 from leadintake.application.views import DeliveryView
-from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status
+from leadintake.domain.delivery import FURTHEST, GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status
 from leadintake.domain.errors import NotFound
 
 MOMENT = timedelta(microseconds=1)
@@ -111,6 +111,27 @@ async def test_what_is_due_first_is_claimed_first(database: Database) -> None:
     assert [letter.delivery_id for letter in await claim(database, limit=1)] == [delivery(2).id]
     assert {letter.delivery_id for letter in await claim(database)} == {delivery(1).id, delivery(4).id}
     assert await claim(database) == []
+
+
+async def test_a_clock_that_was_set_back(database: Database) -> None:
+    """What is due further ahead than anything can be goes out, once nothing else is due; what may be so waits."""
+    await owe(
+        database,
+        owed(1),
+        owed(2, created_at=NOW + FURTHEST),
+        owed(3, created_at=NOW + FURTHEST + MOMENT),
+    )
+    claims = [[letter.delivery_id.int for letter in await claim(database)] for _ in range(3)]
+
+    assert claims == [[1], [3], []]
+
+
+async def test_a_claim_made_before_the_clock_was_set_back(database: Database) -> None:
+    """It holds: its letter may be on the way just now."""
+    await owe(database, owed(1))
+    await claim(database)
+
+    assert await claim(database, now=NOW - timedelta(days=1)) == []
 
 
 async def test_claimers_never_share(database: Database) -> None:

@@ -12,7 +12,7 @@ from leadintake.adapters.sql.tables import CONFIRMED, UNSETTLED, deliveries, lea
 from leadintake.application.database import Letter
 from leadintake.application.views import DeliveryView, OwedMail
 from leadintake.domain import values
-from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Delivery, Purpose, Status
+from leadintake.domain.delivery import FURTHEST, GIVE_UP_AFTER, LEASE, Delivery, Purpose, Status
 from leadintake.domain.errors import NotFound
 
 HERE = deliveries.c.firm_id == sa.bindparam("firm")
@@ -26,24 +26,25 @@ ALL_CONFIRMATIONS = (
     .order_by(leads.c.created_at)
 )
 TAKE_TURNS = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("counted"), 0)))
-DUE = (
-    sa.select(deliveries.c.id)
-    .where(HERE, UNSETTLED, deliveries.c.due_at <= sa.bindparam("now"))
-    .order_by(deliveries.c.due_at)
-    .limit(sa.bindparam("most"))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-)
-CLAIM = (
-    sa.update(deliveries)
-    .where(deliveries.c.id.in_(sa.select(DUE.c.id)))
-    .values(
-        status=Status.SENDING.value,
-        attempts=deliveries.c.attempts + 1,
-        claim_token=sa.bindparam("token"),
-        due_at=sa.bindparam("until"),
+
+
+def _claim(*due: sa.ColumnElement[bool]) -> sa.Update:
+    first = sa.select(deliveries.c.id).where(HERE, UNSETTLED, *due).order_by(deliveries.c.due_at)
+    cte = first.limit(sa.bindparam("most")).with_for_update(skip_locked=True).cte("due")
+    return (
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(sa.select(cte.c.id)))
+        .values(
+            status=Status.SENDING.value,
+            attempts=deliveries.c.attempts + 1,
+            claim_token=sa.bindparam("token"),
+            due_at=sa.bindparam("until"),
+        )
     )
-)
+
+
+CLAIM = _claim(deliveries.c.due_at <= sa.bindparam("now"))
+CLAIM_OF_THE_FUTURE = _claim(deliveries.c.due_at > sa.bindparam("furthest"), deliveries.c.status == Status.PENDING)
 CLAIMED = (
     sa.select(
         *(deliveries.c[name] for name in ("id", "purpose", "recipient", "attempts", "message_id", "created_at")),
@@ -102,18 +103,23 @@ class SqlOutbox:
         )
 
     def claim(self, now: datetime, limit: int, token: UUID) -> list[Letter]:
-        """Take due deliveries, and those whose claim ran out, for domain.delivery.LEASE; counts the attempt."""
-        claim = {"firm": self._firm_id, "now": now, "most": limit, "token": token, "until": now + LEASE}
-        if not run(self._connection, CLAIM, claim).rowcount:
-            return []
-        return [
-            Letter(
-                row.id, Purpose(row.purpose), row.recipient, row.attempts, row.message_id,
-                row.created_at, row.give_up_at, str(row.event_id),
-                row.lead_id, row.reference, row.first_name, row.last_name, row.email, row.resume_name,
-            )
-            for row in self._connection.execute(CLAIMED, claim)
-        ]  # fmt: skip
+        """Take due deliveries, and those whose claim ran out, for domain.delivery.LEASE; counts the attempt.
+
+        Where none is due, those are taken that a clock has put off further than any can be that is not due.
+        """
+        claim = {
+            "firm": self._firm_id,
+            "now": now,
+            "furthest": now + FURTHEST,
+            "most": limit,
+            "token": token,
+            "until": now + LEASE,
+        }
+        for take in (CLAIM, CLAIM_OF_THE_FUTURE):
+            run(self._connection, take, claim)
+            if letters := [_letter(row) for row in self._connection.execute(CLAIMED, claim)]:
+                return letters
+        return []
 
     def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
         """Mark a claimed delivery as sent; False when the claim was lost."""
@@ -196,3 +202,11 @@ class SqlOutbox:
 
     def _settle(self, statement: sa.Update, parameters: dict[str, object]) -> bool:
         return bool(run(self._connection, statement, {"firm": self._firm_id, **parameters}).rowcount)
+
+
+def _letter(row: sa.Row[tuple[object, ...]]) -> Letter:
+    return Letter(
+        row.id, Purpose(row.purpose), row.recipient, row.attempts, row.message_id,
+        row.created_at, row.give_up_at, str(row.event_id),
+        row.lead_id, row.reference, row.first_name, row.last_name, row.email, row.resume_name,
+    )  # fmt: skip
