@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests import smtp
 from tests.machine import Machine, refusal
+from tests.redis_server import RedisServer
 
 from leadintake import __version__
 from leadintake.application.views import LeadView
@@ -135,6 +137,7 @@ def test_a_new_user_signs_in_with_the_password_that_is_shown_once(machine: Machi
     assert password not in machine.run("users", "list").output
 
 
+@pytest.mark.asvs("V6.2.5-9")
 def test_a_password_may_be_given(machine: Machine) -> None:
     """A given password is taken byte for byte, but for the end of its line, and not printed."""
     given = "  pass word with spaces "
@@ -152,6 +155,11 @@ def test_a_password_may_be_given(machine: Machine) -> None:
         (["add", "b@example.org", "--name", "\u200b"], "", "full_name: "),
         (["add", "b@example.org", "--name", "B", "--password-stdin"], "short\n", "password: "),
         (["add", "b@example.org", "--name", "B", "--password-stdin"], "", "password: "),
+        (
+            ["add", "b@example.org", "--name", "B", "--password-stdin"],
+            "password1234\n",
+            "password: This password is easy",
+        ),
         (["deactivate", "b@example.org"], "", "There is no user b@example.org."),
         (["reset-password", "b@example.org"], "", "There is no user b@example.org."),
         (["end-sessions", "b@example.org"], "", "There is no user b@example.org."),
@@ -166,6 +174,7 @@ def test_what_cannot_be_done_to_users_says_why(machine: Machine, arguments: list
     assert machine.run("users", "list").stdout == before
 
 
+@pytest.mark.asvs("V6.4.3")
 def test_a_reset_password_ends_all_sessions(machine: Machine) -> None:
     """The old password and every session stop counting; the new one is printed."""
     machine.run("users", "add", "a@example.org", "--name", "A", "--password-stdin", given=PASSWORD)
@@ -176,6 +185,7 @@ def test_a_reset_password_ends_all_sessions(machine: Machine) -> None:
     assert machine.do(lambda app: app.accounts.sign_in("a@example.org", password)).access_token != grant.access_token
 
 
+@pytest.mark.asvs("V7.4.5")
 def test_sessions_can_be_ended(machine: Machine) -> None:
     """Signing somebody out leaves the password as it is."""
     machine.run("users", "add", "a@example.org", "--name", "A", "--password-stdin", given=PASSWORD)
@@ -193,6 +203,7 @@ def test_a_deactivated_user_stays_on_the_list(machine: Machine) -> None:
     assert "a@example.org\tA\tattorney\tno\t" in machine.run("users", "list").stdout
 
 
+@pytest.mark.attack(160)
 def test_failed_mail_is_listed_and_sent_again(machine: Machine) -> None:
     """What failed is shown with its reason, harmlessly, and is pending once it was asked for."""
     machine.submit()
@@ -350,3 +361,68 @@ def test_doctor_says_why_an_object_store_cannot_be_used(machine: Machine) -> Non
     assert line.startswith("files\twrong\tNo file can be written to s3://resumes: ")
     assert nobody in line
     assert "outbox\tok\tnothing waits" in result.stdout
+
+
+def test_doctor_mends_what_loses_nothing(machine: Machine) -> None:
+    """It closes what others can open and removes old files of no lead; the next look finds nothing wrong."""
+    lead = machine.submit()
+    orphan = machine.settings.uploads_dir / "old.pdf"
+    orphan.touch(mode=0o600)
+    os.utime(orphan, (0, 0))
+    expose(machine, lead)
+    mended, after = machine.run("doctor", "--fix"), machine.run("doctor", "--hashes")
+
+    assert mended.exit_code == 0
+    assert f"data folder\tmended\tOther users could open {machine.settings.database_path}." in mended.stdout
+    assert "files\tmended\t1 files belonged to no lead." in mended.stdout
+    assert not orphan.exists()
+    assert after.exit_code == 0
+    assert "mended" not in after.stdout
+    assert "1 leads, each with the bytes that were uploaded" in after.stdout
+
+
+def test_doctor_cannot_mend_what_is_lost(machine: Machine) -> None:
+    """A file that is gone stays a finding, and its lead stays."""
+    lead = machine.submit()
+    lose(machine, lead)
+    report = machine.run("doctor", "--fix")
+
+    assert report.exit_code == 1
+    assert f"files\twrong\t{lead.reference}: {lead.resume_path} is not there" in report.stdout
+    assert machine.run("doctor").exit_code == 1
+
+
+def test_doctor_asks_the_mail_server(machine: Machine) -> None:
+    """It finds out whether mail would be taken, and sends none; a server that is away or refuses is a finding."""
+    with smtp.running() as server:
+        there = {"LEADINTAKE_MAIL_BACKEND": "smtp", "LEADINTAKE_SMTP_HOST": "127.0.0.1", "LEADINTAKE_SMTP_TLS": "off"}
+        port = {"LEADINTAKE_SMTP_PORT": str(server.port)}
+        ready = machine.run("doctor", **there, **port)
+        verbs = list(server.verbs)
+        unsafe = machine.run("doctor", **{**there, **port, "LEADINTAKE_SMTP_TLS": "require"})
+    away = machine.run("doctor", **there, **port)
+
+    assert f"mail\tok\t127.0.0.1 port {server.port} is ready to take mail." in ready.stdout
+    assert "MAIL" not in verbs
+    for report in (unsafe, away):
+        assert report.exit_code == 1
+        assert f"mail\twrong\t127.0.0.1 port {server.port}: " in report.stdout
+
+
+def test_doctor_asks_redis(machine: Machine, redis: RedisServer) -> None:
+    """Without Redis nobody can sign in, so that is wrong."""
+    ready = machine.run("doctor", LEADINTAKE_REDIS_URL=redis.url)
+    redis.stop()
+    away = machine.run("doctor", LEADINTAKE_REDIS_URL=redis.url)
+
+    assert "rate limits\tok\t" in ready.stdout
+    assert ready.exit_code == 0
+    assert "rate limits\twrong\tRedis does not answer" in away.stdout
+
+
+def test_doctor_knows_a_proxy_that_nobody_trusts(machine: Machine) -> None:
+    """Behind one that is not named, all clients share one address and one rate."""
+    https = {"LEADINTAKE_BASE_URL": "https://intake.example.com"}
+
+    assert "settings\twrong\thttps comes from a proxy" in machine.run("doctor", **https).stdout
+    assert machine.run("doctor", **https, LEADINTAKE_TRUSTED_PROXIES="127.0.0.1").exit_code == 0

@@ -38,6 +38,11 @@ async def owe(database: Database, *owed: Delivery) -> None:
     await database.write(FIRST_FIRM, work)
 
 
+async def owe_more(database: Database, *owed: Delivery) -> None:
+    """Owe deliveries for that lead because of another event."""
+    await database.write(FIRST_FIRM, lambda tx: record(tx, lead().submitted(), owed))
+
+
 def owed(number: int, **changes: Any) -> Delivery:
     """A delivery of that one lead."""
     return delivery(number, **{"lead_id": lead().id, **changes})
@@ -113,6 +118,7 @@ async def test_what_is_due_first_is_claimed_first(database: Database) -> None:
     assert await claim(database) == []
 
 
+@pytest.mark.attack(172)
 async def test_a_clock_that_was_set_back(database: Database) -> None:
     """What is due further ahead than anything can be goes out, once nothing else is due; what may be so waits."""
     await owe(
@@ -153,6 +159,16 @@ async def test_a_lease_runs_out(database: Database) -> None:
     [second] = await claim(database, TWO, NOW + LEASE)
     assert (first.attempt, second.attempt) == (1, 2)
     assert (first.message_id, first.created_at) == (second.message_id, second.created_at)
+
+
+async def test_what_ended_its_process_ends_no_other(database: Database) -> None:
+    """Claims that ran out are taken one at a time, so that the one which is to blame takes nobody along twice."""
+    await owe(database, *(owed(number) for number in (1, 2, 3)))
+    await claim(database)
+    await owe_more(database, owed(4, created_at=NOW + LEASE))
+    claims = [len(await claim(database, now=NOW + LEASE)) for _ in range(4)]
+
+    assert claims == [2, 1, 1, 0]
 
 
 @pytest.mark.parametrize("settled", [Status.SENT, Status.PENDING, Status.FAILED])
@@ -379,8 +395,10 @@ async def test_claims_and_settlements(database: Database, steps: list[tuple[str,
             elif step == "claim":
                 ready = {found for found, at in due.items() if at <= now}
                 taken = {letter.delivery_id.int for letter in tx.outbox.claim(now, number, UUID(int=tick + 1))}
+                ran_out = ready & holders.keys()
                 assert taken <= ready
-                assert len(taken) == min(number, len(ready))
+                assert len(taken & ran_out) == min(1, len(ran_out))
+                assert len(taken) == min(number, len(taken & ran_out) + len(ready - ran_out))
                 due |= dict.fromkeys(taken, now + LEASE)
                 for each in taken:
                     holders.setdefault(each, []).append(UUID(int=tick + 1))

@@ -52,6 +52,14 @@ class SmtpMailer:
                     return await self._hand_in(used, recipient, message, until)
             return await self._hand_in(Conversation(self._server, self._limits), recipient, message, until)
 
+    async def ping(self) -> None:
+        """Begin a conversation and hand nothing in; raises DeliveryFailed or ChannelDown where no letter would go."""
+        conversation = Conversation(self._server, self._limits)
+        try:
+            await conversation.begin()
+        finally:
+            await conversation.end()
+
     async def close(self) -> None:
         """Say goodbye on all connections. Nothing is being sent any more."""
         while conversation := self._take_idle():

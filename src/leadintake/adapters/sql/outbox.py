@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from leadintake.adapters.sql import mails
 from leadintake.adapters.sql.hot import insert, run
-from leadintake.adapters.sql.tables import CONFIRMED, UNSETTLED, deliveries, leads
+from leadintake.adapters.sql.tables import CONFIRMED, NOT_IN_QUARANTINE, UNSETTLED, deliveries, leads
 from leadintake.application.database import Letter
 from leadintake.application.views import DeliveryView, OwedMail
 from leadintake.domain import values
@@ -22,13 +22,13 @@ CONFIRMATIONS_TO = CONFIRMATIONS.where(
 )
 ALL_CONFIRMATIONS = (
     CONFIRMATIONS.join_from(leads, deliveries)
-    .where(leads.c.firm_id == sa.bindparam("firm"), leads.c.created_at >= sa.bindparam("since"))
+    .where(leads.c.firm_id == sa.bindparam("firm"), NOT_IN_QUARANTINE, leads.c.created_at >= sa.bindparam("since"))
     .order_by(leads.c.created_at)
 )
 TAKE_TURNS = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("counted"), 0)))
 
 
-def _claim(*due: sa.ColumnElement[bool]) -> sa.Update:
+def _claim(*due: sa.ColumnElement[bool]) -> sa.Executable:
     first = sa.select(deliveries.c.id).where(HERE, UNSETTLED, *due).order_by(deliveries.c.due_at)
     cte = first.limit(sa.bindparam("most")).with_for_update(skip_locked=True).cte("due")
     return (
@@ -40,10 +40,12 @@ def _claim(*due: sa.ColumnElement[bool]) -> sa.Update:
             claim_token=sa.bindparam("token"),
             due_at=sa.bindparam("until"),
         )
+        .returning(deliveries.c.id)
     )
 
 
-CLAIM = _claim(deliveries.c.due_at <= sa.bindparam("now"))
+CLAIM = _claim(deliveries.c.due_at <= sa.bindparam("now"), deliveries.c.status == Status.PENDING)
+CLAIM_WHAT_RAN_OUT = _claim(deliveries.c.due_at <= sa.bindparam("now"), deliveries.c.status == Status.SENDING)
 CLAIM_OF_THE_FUTURE = _claim(deliveries.c.due_at > sa.bindparam("furthest"), deliveries.c.status == Status.PENDING)
 CLAIMED = (
     sa.select(
@@ -103,23 +105,24 @@ class SqlOutbox:
         )
 
     def claim(self, now: datetime, limit: int, token: UUID) -> list[Letter]:
-        """Take due deliveries, and those whose claim ran out, for domain.delivery.LEASE; counts the attempt.
+        """Take due deliveries for domain.delivery.LEASE; counts the attempt.
 
-        Where none is due, those are taken that a clock has put off further than any can be that is not due.
+        Of those whose claim ran out one is taken: it may be what ended the process that had them, and would take the
+        others along again. Where none is due, those are taken that are put off further than any can be.
         """
         claim = {
             "firm": self._firm_id,
             "now": now,
             "furthest": now + FURTHEST,
-            "most": limit,
             "token": token,
             "until": now + LEASE,
         }
-        for take in (CLAIM, CLAIM_OF_THE_FUTURE):
-            run(self._connection, take, claim)
-            if letters := [_letter(row) for row in self._connection.execute(CLAIMED, claim)]:
-                return letters
-        return []
+        taken = self._take(CLAIM_WHAT_RAN_OUT, claim, 1)
+        if limit > taken:
+            taken += self._take(CLAIM, claim, limit - taken)
+        if not taken and not self._take(CLAIM_OF_THE_FUTURE, claim, limit):
+            return []
+        return [_letter(row) for row in self._connection.execute(CLAIMED, claim)]
 
     def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
         """Mark a claimed delivery as sent; False when the claim was lost."""
@@ -199,6 +202,9 @@ class SqlOutbox:
             "give_up_at": delivery.created_at + GIVE_UP_AFTER,
             "created_at": delivery.created_at,
         }
+
+    def _take(self, claim: sa.Executable, parameters: dict[str, object], at_most: int) -> int:
+        return len(run(self._connection, claim, {**parameters, "most": at_most}).fetchall())
 
     def _settle(self, statement: sa.Update, parameters: dict[str, object]) -> bool:
         return bool(run(self._connection, statement, {"firm": self._firm_id, **parameters}).rowcount)

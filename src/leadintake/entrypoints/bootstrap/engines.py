@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from leadintake.adapters.documents.inspection import inspect
@@ -16,6 +17,9 @@ from leadintake.application.database import Database
 from leadintake.application.ports import FileStore, Mailer
 from leadintake.entrypoints.attachment import attachment
 from leadintake.entrypoints.settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from leadintake.adapters.mail.smtp import SmtpMailer
 
 # The library of an engine that was not chosen is not imported. That of PostgreSQL alone takes an eighth of a second.
 # ruff: noqa: PLC0415
@@ -89,18 +93,7 @@ async def files(settings: Settings) -> AsyncIterator[FileStore]:
 async def mailer(settings: Settings) -> AsyncIterator[Mailer]:
     """A mail server, or else the folder that mails are written to; raises BadSetting."""
     if settings.mail_backend == "smtp":
-        from leadintake.adapters.mail.conversation import Server
-        from leadintake.adapters.mail.smtp import SmtpMailer
-
-        server = Server(
-            settings.smtp_host or "",
-            settings.smtp_port,
-            settings.mail_from,
-            settings.smtp_tls,
-            settings.smtp_username,
-            settings.smtp_password or "",
-        )
-        smtp = SmtpMailer(_renderer(settings), server)
+        smtp = _smtp(settings)
         try:
             yield smtp
         finally:
@@ -111,6 +104,26 @@ async def mailer(settings: Settings) -> AsyncIterator[Mailer]:
         yield console
     finally:
         await asyncio.to_thread(console.close)
+
+
+async def ask_mail_server(settings: Settings) -> None:
+    """Raise DeliveryFailed or ChannelDown unless the mail server lets us sign in; it is sent nothing."""
+    await _smtp(settings).ping()
+
+
+def _smtp(settings: Settings) -> "SmtpMailer":
+    from leadintake.adapters.mail.conversation import Server
+    from leadintake.adapters.mail.smtp import SmtpMailer
+
+    server = Server(
+        settings.smtp_host or "",
+        settings.smtp_port,
+        settings.mail_from,
+        settings.smtp_tls,
+        settings.smtp_username,
+        settings.smtp_password or "",
+    )
+    return SmtpMailer(_renderer(settings), server)
 
 
 def _renderer(settings: Settings) -> Renderer:

@@ -2,11 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -18,8 +14,10 @@ from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, session
+from leadintake.entrypoints.commands.findings import Finding, Verdict
 from leadintake.entrypoints.commands.stored_files import compare, orphans
-from leadintake.entrypoints.settings import LOOPBACK, Settings
+from leadintake.entrypoints.commands.surroundings import surroundings
+from leadintake.entrypoints.settings import Settings
 
 MOST_SHOWN = 20
 MOST_DELIVERIES = 10_000
@@ -27,37 +25,20 @@ MOST_DELIVERIES = 10_000
 LATE = timedelta(minutes=15)
 """Mail that was due so long ago is being sent by nobody."""
 
-OPEN_TO_OTHERS = 0o077
-
-
-class Verdict(StrEnum):
-    """What to make of a finding."""
-
-    OK = "ok"
-    NOTE = "note"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
-
-    about: str
-    verdict: Verdict
-    detail: str
-
 
 @click.command()
 @click.option("--hashes", is_flag=True, help="Also read every file and compare it with what was uploaded. Takes long.")
-def doctor(*, hashes: bool) -> None:
+@click.option("--fix", is_flag=True, help="Mend what can be mended without losing anything.")
+def doctor(*, hashes: bool, fix: bool) -> None:
     """Look for anything wrong: settings, data folder, database, files and mail. Fails when there is something.
 
-    It may run beside the service, and repairs nothing.
+    It may run beside the service. With --fix it closes the data folder to other users, and removes old files that no
+    lead refers to. It never touches a lead.
     """
     settings = environment.read()
-    findings = [*_settings(settings), *_folder(settings), *_database(settings)]
+    findings = [*surroundings(settings, fix=fix), *_database(settings)]
     try:
-        findings += session.run(lambda app, who: _contents(app, who, settings, hashes=hashes))
+        findings += session.run(lambda app, who: _contents(app, who, settings, hashes=hashes, fix=fix))
     except Refused as error:
         if not isinstance(error, NotReady):  # That is reported of the database already.
             findings.append(Finding("application", Verdict.WRONG, error.detail))
@@ -65,37 +46,6 @@ def doctor(*, hashes: bool) -> None:
     wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
     if wrong:
         raise click.ClickException(f"{wrong} of these {'is' if wrong == 1 else 'are'} wrong.")
-
-
-def _settings(settings: Settings) -> Iterator[Finding]:
-    yield Finding("settings", Verdict.OK, f"for {settings.base_url}")
-    is_local = urlsplit(settings.base_url).netloc.startswith(tuple(LOOPBACK.split(",")))
-    if settings.base_url.startswith("http:") and not is_local:
-        yield Finding("settings", Verdict.NOTE, "The base URL is plain http: others on the way can read what is sent.")
-    if settings.mail_backend == "console":
-        yield Finding("mail", Verdict.NOTE, f"Mail is written to {settings.mail_dir.absolute()} and sent to nobody.")
-
-
-def _folder(settings: Settings) -> Iterator[Finding]:
-    """The data folder and what is in it belong to one user alone."""
-    if not settings.needs_data_dir:
-        return
-    folder = settings.data_dir.absolute()
-    if not folder.is_dir():
-        yield Finding("data folder", Verdict.WRONG, f"There is no folder {folder}.")
-        return
-    exposed = [path for path in (folder, *sorted(folder.iterdir())) if _is_exposed(path)]
-    for path in exposed:
-        yield Finding("data folder", Verdict.WRONG, f"Other users can open {path}. Run: chmod go= '{path}'")
-    if not exposed:
-        yield Finding("data folder", Verdict.OK, f"{folder} is open to nobody else.")
-
-
-def _is_exposed(path: Path) -> bool:
-    try:
-        return bool(path.stat().st_mode & OPEN_TO_OTHERS)
-    except FileNotFoundError:  # SQLite comes and goes with files of its own.
-        return False
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -114,11 +64,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", Verdict.OK, f"up to date and undamaged ({version})")
 
 
-async def _contents(app: App, who: Operator, settings: Settings, *, hashes: bool) -> list[Finding]:
-    return [*await _files(app, who, settings, hashes=hashes), *await _outbox(app, who)]
+async def _contents(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:
+    return [*await _files(app, who, settings, hashes=hashes, fix=fix), *await _outbox(app, who)]
 
 
-async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool) -> list[Finding]:
+async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:
     """Each lead has its file, each file its lead, and there is room for one more."""
     findings: list[Finding] = []
     try:
@@ -136,7 +86,9 @@ async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool) -
         how = "the bytes that were uploaded" if hashes else "a file of the right size"
         findings.append(Finding("files", Verdict.OK, f"{seen:,} leads, each with {how}"))
     without_lead = await orphans(app, who.firm_id, settings.sweep_after)
-    if without_lead:
+    if without_lead and fix:
+        findings.append(Finding("files", Verdict.MENDED, f"{await app.retention.sweep():,} files belonged to no lead."))
+    elif without_lead:
         detail = f"{without_lead:,} files belong to no lead; the service removes them while it runs."
         findings.append(Finding("files", Verdict.NOTE, detail))
     return findings
