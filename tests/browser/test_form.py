@@ -390,6 +390,7 @@ def test_a_file_of_30_mb_is_refused_on_a_page(page: Page, browsing: Browsing, tm
     accessible(page)
 
 
+@pytest.mark.asvs("V1.2.1")
 def test_names_are_inert(page: Page, browsing: Browsing, tmp_path: Path) -> None:
     """Those of people and of files, in the page and in what the service answers."""
     browsing.expects("415 POST /")
@@ -454,7 +455,7 @@ def test_every_state_is_accessible(
     page.get_by_label("Email").fill("ada@example.org")
     throttle(page, 50_000)
     send(page)
-    expect(page.locator("#bytes")).to_have_text(re.compile("of 196.2 kB"))
+    expect(page.locator("#bytes")).to_have_text(re.compile("of 196.3 kB"))
     looked_at("sending")
     is_received(page)
     looked_at("received")

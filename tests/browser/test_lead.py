@@ -93,6 +93,8 @@ def test_a_double_click(browsing: Browsing, service: Service) -> None:
     assert len(sent) == 1
 
 
+@pytest.mark.asvs("V1.2.1", "V3.2.2")
+@pytest.mark.attack(53, 81)
 @pytest.mark.parametrize("view", BOTH, ids=str)
 def test_hostile_texts_are_texts(browsing: Browsing, service: Service, view: View) -> None:
     """Names, address, notes and file name are shown as they are, and do nothing."""
@@ -117,6 +119,8 @@ def test_hostile_texts_are_texts(browsing: Browsing, service: Service, view: Vie
     )
 
 
+@pytest.mark.asvs("V3.2.1")
+@pytest.mark.attack(88)
 def test_a_polyglot_is_downloaded(browsing: Browsing, service: Service) -> None:
     """A file that is a PDF and a page with a script is a file, also when its address is opened."""
     lead = arrive(service, resume=("cv.pdf", POLYGLOT, "application/pdf"))

@@ -10,6 +10,8 @@ from tests.browser.inspection import weight
 from tests.service import PASSWORD, Service
 
 
+@pytest.mark.asvs("V14.3.1")
+@pytest.mark.attack(127)
 @pytest.mark.parametrize("view", BOTH, ids=str)
 def test_the_way_in_and_out(page: Page, browsing: Browsing, service: Service) -> None:
     """A wrong password is said, the right one leads to what was asked for, and after signing out nothing is shown."""

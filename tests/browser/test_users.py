@@ -100,6 +100,7 @@ def test_new_password_signs_in(browsing: Browsing, service: Service, email: str)
     expect(user.get_by_role("heading", level=1)).to_have_text("Your account")
 
 
+@pytest.mark.asvs("V1.2.1")
 @pytest.mark.parametrize("view", BOTH, ids=str)
 def test_hostile_name(browsing: Browsing, service: Service, email: str, view: View) -> None:
     """It does nothing, and is shown as it is."""

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from leadintake.application.database import Database, Transaction
+from leadintake.application.new_password import check_new
 from leadintake.application.ports import Claims, Clock, Passwords, Tokens
 from leadintake.application.views import SessionView
 from leadintake.domain.errors import FieldError, Invalid, NotFound, NotSignedIn, SessionOver, WrongCredentials
-from leadintake.domain.people import Session, User, check_password, is_hashable
+from leadintake.domain.people import Session, User, is_hashable
 
 ACCESS_LIFETIME = timedelta(minutes=15)
 
@@ -158,9 +159,13 @@ class Accounts:
             raise NotSignedIn
         return Identity(found[1], claims.session_id)
 
+    async def check_new_password(self, who: Identity, new: str) -> None:
+        """Raise Invalid unless this may be one's new password."""
+        await check_new(self.passwords, new, who.user.email, who.user.full_name, field="new_password")
+
     async def change_password(self, who: Identity, current: str, new: str) -> None:
         """Change one's own password and end one's other sessions; raises Invalid."""
-        check_password(new, "new_password")
+        await self.check_new_password(who, new)
         found = await self.database.read(self.firm_id, lambda tx: tx.people.with_password(who.user.email))
         wrong = Invalid(FieldError("current_password", "This is not your current password."))
         if found is None or not is_hashable(current) or not await self.passwords.verify(found[1], current):

@@ -30,7 +30,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class LeadQuery:
-    """Which leads, in which order. From `created_from` to before `created_to`; each word begins one of the lead."""
+    """Which leads, in which order. From `created_from` to before `created_to`; each word begins one of the lead.
+
+    They are either all in quarantine, or none of them is.
+    """
 
     state: State | None = None
     words: Sequence[str] = ()
@@ -39,6 +42,7 @@ class LeadQuery:
     oldest_first: bool = False
     limit: int = 50
     after: Position | None = None
+    quarantined: bool = False
 
 
 class Leads(Protocol):
@@ -52,6 +56,9 @@ class Leads(Protocol):
 
     def save(self, lead: Lead) -> None:
         """Store what changed."""
+
+    def release(self, lead: Lead) -> None:
+        """Store a lead that was in quarantine until now, and let it be found like any other."""
 
     def remove(self, lead: Lead) -> None:
         """Delete the lead with its notes, search words, deliveries and submission key. Its events stay."""

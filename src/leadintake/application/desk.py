@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from leadintake.application.database import Database, LeadQuery, Position, Transaction
+from leadintake.application.owing import Owing
 from leadintake.application.ports import Clock, FileStore
 from leadintake.application.record import record
 from leadintake.application.views import DeliveryView, EventView, LeadView
@@ -48,6 +49,7 @@ class Desk:
 
     database: Database
     files: FileStore
+    owing: Owing
     now: Clock
     wake: Callable[[], None]
 
@@ -85,6 +87,26 @@ class Desk:
             return tx.leads.view(lead_id)
 
         return await self.database.write(user.firm_id, work)
+
+    async def release(self, user: User, lead_id: UUID) -> LeadView:
+        """Take a lead out of quarantine, and owe its mails from now on; raises NotFound or NotQuarantined."""
+        user.require(Permission.WORK_LEADS)
+
+        def work(tx: Transaction) -> LeadView:
+            lead, now = tx.leads.get(lead_id), self.now()
+            event = lead.release(by=user, at=now)
+            tx.leads.release(lead)
+            record(tx, event, self.owing.owed(tx, lead, now))
+            return tx.leads.view(lead_id)
+
+        view = await self.database.write(user.firm_id, work)
+        self.wake()
+        return view
+
+    async def discard(self, user: User, lead_id: UUID) -> None:
+        """Delete a lead in quarantine as `erase` does; an event stays. Raises NotFound or NotQuarantined."""
+        user.require(Permission.WORK_LEADS)
+        await self._remove(user, lead_id, lambda lead: lead.discarded(by=user.actor, at=self.now()))
 
     async def open_resume(self, user: User, lead_id: UUID) -> tuple[Resume, AsyncIterator[bytes]]:
         """The resume and its bytes; writes down who opened it first. Raises NotFound or FileUnavailable."""
@@ -148,11 +170,14 @@ class Desk:
     async def erase(self, user: Principal, lead_id: UUID) -> None:
         """Delete a lead with its file, notes and owed mail; an event without content stays. Raises NotFound."""
         user.require(Permission.ERASE_LEADS)
+        await self._remove(user, lead_id, lambda lead: lead.erased(by=user.actor, at=self.now()))
 
+    async def _remove(self, user: Principal, lead_id: UUID, last_event: Callable[[Lead], Event]) -> None:
         def work(tx: Transaction) -> str:
             lead = tx.leads.get(lead_id)
+            event = last_event(lead)
             tx.leads.remove(lead)
-            record(tx, lead.erased(by=user.actor, at=self.now()))
+            record(tx, event)
             return lead.resume.path
 
         await self.files.remove(await self.database.write(user.firm_id, work))

@@ -28,12 +28,16 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """Some leads, with how the mails of each are, and what is there to know about all: `counts` ends at COUNT_MAX."""
+    """Some leads, with how the mails of each are, and what is there to know about all.
+
+    `counts` and `quarantined` end at COUNT_MAX; of the leads in quarantine, `counts` and `newest` know nothing.
+    """
 
     items: list[LeadView]
     has_more: bool
     mails: dict[UUID, Mails]
     counts: dict[State, int]
+    quarantined: int
     newest: Position | None
     trouble: Trouble
 
@@ -70,6 +74,7 @@ class Inbox:
                 len(found) > query.limit,
                 _mails(tx, [lead.id for lead in items]),
                 {state: tx.leads.count(LeadQuery(state=state, limit=COUNT_MAX)) for state in State},
+                tx.leads.count(LeadQuery(quarantined=True, limit=COUNT_MAX)),
                 next((Position(lead.created_at, lead.id) for lead in tx.leads.page(LeadQuery(limit=1))), None),
                 _trouble(tx, now),
             )

@@ -8,11 +8,11 @@ from functools import partial
 from uuid import UUID
 
 from leadintake.application.database import Database, Submission, Transaction
+from leadintake.application.owing import Owing
 from leadintake.application.ports import Clock, FileStore, Upload
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 from leadintake.domain import values
-from leadintake.domain.delivery import Channel, Delivery, Purpose, Status, message_id
 from leadintake.domain.errors import (
     FieldError,
     Invalid,
@@ -24,6 +24,7 @@ from leadintake.domain.errors import (
 )
 from leadintake.domain.lead import Lead, Notice, Resume
 from leadintake.domain.resume import Kind, accept, display_name
+from leadintake.domain.suspicion import Reason, Way, suspicion
 
 KEY_LIFETIME = timedelta(hours=24)
 """How long an Idempotency-Key is remembered."""
@@ -37,47 +38,44 @@ REFERENCE_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a prospect typed, as it came, empty where nothing did; and the notice above it, where that is known."""
+    """What a prospect typed, as it came, empty where nothing did; and the notice above it, where that is known.
+
+    `trap` is what came in the field of the page that nobody sees; None is for what did not come by the page.
+    """
 
     first_name: str
     last_name: str
     email: str
     file_name: str
     notice: Notice | None = None
+    trap: str | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `count` within `period`."""
-
-    count: int
-    period: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeRules:
-    """What a firm has settled about its submissions. `attorney_email` None tells every active attorney."""
-
-    kinds: frozenset[Kind]
-    mail_domain: str
-    attorney_email: str | None = None
-    confirmations_per_mailbox: Limit | None = None
-    confirmations_total: Limit | None = None
+    def way(self, now: datetime) -> Way | None:
+        """How the form came back, if it is the page's."""
+        if self.trap is None:
+            return None
+        return Way(bool(self.trap.strip()), now - self.notice.shown_at if self.notice else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Takes submissions. `wake` tells the worker that there is something to send."""
+    """Takes submissions of these kinds of files. What comes back within `soonest` is suspicious.
+
+    `wake` tells the worker that there is something to send; `on_quarantine` hears of what went to quarantine, and why.
+    """
 
     firm_id: UUID
     database: Database
     files: FileStore
-    rules: IntakeRules
+    kinds: frozenset[Kind]
+    soonest: timedelta
+    owing: Owing
     address: Callable[[str], str]
     now: Clock
     new_id: Callable[[], UUID]
     random_bits: Callable[[int], int]
     wake: Callable[[], None]
+    on_quarantine: Callable[[UUID, tuple[Reason, ...]], None]
 
     async def submit(self, form: Form, upload: Upload, key: str | None = None) -> tuple[Receipt, bool]:
         """Store a submission and return its receipt once that is durable, and whether it is a repeat of an earlier one.
@@ -90,7 +88,7 @@ class Intake:
         if not form.file_name or not received.size:
             raise Invalid(*wrong, FieldError("resume", EMPTY_FILE if form.file_name else NO_FILE))
         try:
-            kind = accept(form.file_name, received.finding, self.rules.kinds)
+            kind = accept(form.file_name, received.finding, self.kinds)
         except WrongKind as error:
             if wrong:
                 raise Invalid(*wrong, FieldError("resume", error.detail)) from None
@@ -105,6 +103,7 @@ class Intake:
 
         now = self.now()
         lead = Lead(self.new_id(), "", first_name, last_name, email, resume, created_at=now, updated_at=now)
+        lead.quarantine = suspicion(first_name, last_name, form.way(now), self.soonest)
         try:
             receipt = await self._store(lead, form.notice, key)
         except Unavailable:
@@ -115,7 +114,10 @@ class Intake:
         if receipt.id != lead.id:
             await self.files.remove(path)
             return receipt, True
-        self.wake()
+        if lead.quarantine:
+            self.on_quarantine(receipt.id, lead.quarantine)
+        else:
+            self.wake()
         return receipt, False
 
     def faults(self, form: Form) -> list[FieldError]:
@@ -160,27 +162,8 @@ class Intake:
                     raise KeyReused
                 return earlier.receipt
         tx.leads.add(lead)
-        record(tx, lead.submitted(notice), self._owed(tx, lead))
+        record(tx, lead.submitted(notice), [] if lead.quarantine else self.owing.owed(tx, lead, now))
         return receipt
-
-    def _owed(self, tx: Transaction, lead: Lead) -> list[Delivery]:
-        """One confirmation for the prospect, and one notification for each attorney to be told."""
-        told = [self.rules.attorney_email] if self.rules.attorney_email else tx.people.told_of_leads()
-        held = self._is_over_cap(tx, lead.email, lead.created_at)
-        confirmation = self._delivery(lead, Purpose.CONFIRMATION, lead.email, Status.HELD if held else Status.PENDING)
-        return [confirmation, *(self._delivery(lead, Purpose.NOTIFICATION, email, Status.PENDING) for email in told)]
-
-    def _delivery(self, lead: Lead, purpose: Purpose, recipient: str, status: Status) -> Delivery:
-        delivery_id = self.new_id()
-        name = message_id(delivery_id, self.rules.mail_domain)
-        return Delivery(delivery_id, lead.id, Channel.EMAIL, purpose, recipient, status, name, lead.created_at)
-
-    def _is_over_cap(self, tx: Transaction, email: str, now: datetime) -> bool:
-        """Whether another confirmation could be somebody using the form to fill a stranger's mailbox."""
-        caps = ((self.rules.confirmations_per_mailbox, values.mailbox(email)), (self.rules.confirmations_total, None))
-        return any(
-            cap and tx.outbox.confirmations(now - cap.period, mailbox, cap.count) >= cap.count for cap, mailbox in caps
-        )
 
 
 def fingerprint(lead: Lead) -> str:

@@ -1,6 +1,6 @@
 """What the use cases need from the outside, beside a database. A plain callable stands where one function is enough."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,6 +78,9 @@ class Passwords(Protocol):
 
     async def hash(self, password: str) -> str:
         """A hash to store."""
+
+    async def is_easy(self, password: str, about: Sequence[str]) -> bool:
+        """Whether the password is soon guessed, as what many people use or from what is known `about` its owner."""
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether the password fits; takes as long without a hash, so that nobody learns which users exist."""

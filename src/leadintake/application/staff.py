@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from leadintake.application.database import Database, Transaction
+from leadintake.application.new_password import check_new
 from leadintake.application.ports import Clock, Passwords
 from leadintake.application.views import UserView
 from leadintake.domain import values
 from leadintake.domain.errors import LastAdmin, NotFound
-from leadintake.domain.people import Permission, Principal, Role, User, check_password
+from leadintake.domain.people import Permission, Principal, Role, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ class Staff:
             is_active=True,
             created_at=self.now(),
         )
-        password_hash = await self.passwords.hash(check_password(generated or password or ""))
+        if password is not None:
+            await check_new(self.passwords, password, user.email, user.full_name)
+        password_hash = await self.passwords.hash(generated or password or "")
         await self.database.write(who.firm_id, lambda tx: tx.people.add(user, password_hash))
         return view(user), generated
 
@@ -82,6 +85,8 @@ class Staff:
         """Set a password and sign the user out; returns the password where one was made. Raises NotFound or Invalid."""
         generated = self.new_password() if password is None else None
         user = await self.find(who, email)
+        if password is not None:
+            await check_new(self.passwords, password, user.email, user.full_name)
         await self._set_password(who, user.id, generated or password or "")
         return generated
 
@@ -105,7 +110,7 @@ class Staff:
         return found[0]
 
     async def _set_password(self, who: Principal, user_id: UUID, password: str) -> User:
-        password_hash = await self.passwords.hash(check_password(password))
+        password_hash = await self.passwords.hash(password)
 
         def work(tx: Transaction) -> User:
             user = tx.people.get(user_id)

@@ -10,6 +10,7 @@ from leadintake.domain.events import Actor, EventKind
 from leadintake.domain.lead import State
 from leadintake.domain.people import Role
 from leadintake.domain.resume import Flag, Kind
+from leadintake.domain.suspicion import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class LeadView:
     reached_out_at: datetime | None
     reached_out_by: ReachedOutBy | None
     version: int
+    quarantine: list[Reason]
 
 
 @dataclass(frozen=True, slots=True)

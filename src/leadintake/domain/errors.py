@@ -81,6 +81,10 @@ class LastAdmin(Conflict):
     """This is the last active admin. Make another user an admin first."""
 
 
+class NotQuarantined(Conflict):
+    """The lead is not in quarantine, or not any more."""
+
+
 class NotRetryable(Conflict):
     """Only a delivery that failed or is held can be sent again."""
 

@@ -11,6 +11,8 @@ class EventKind(StrEnum):
     """Every kind there is or ever was. A name is never reused for something else."""
 
     SUBMITTED = "lead.submitted"
+    RELEASED = "lead.released"
+    DISCARDED = "lead.discarded"
     REACHED_OUT = "lead.reached_out"
     NOTES_CHANGED = "lead.notes_changed"
     ERASED = "lead.erased"

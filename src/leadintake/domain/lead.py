@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from leadintake.domain.errors import FieldError, IllegalTransition, Invalid
+from leadintake.domain.errors import FieldError, IllegalTransition, Invalid, NotQuarantined
 from leadintake.domain.events import PROSPECT, Actor, Event, EventKind
 from leadintake.domain.people import User
 from leadintake.domain.resume import Flag, Kind
+from leadintake.domain.suspicion import Reason
 
 NOTES_MAX_CHARACTERS = 10_000
 
@@ -59,7 +60,10 @@ class Handled:
 
 @dataclass(slots=True)
 class Lead:
-    """One enquiry. Each verb changes it and returns the event that says so; `version` counts the changes."""
+    """One enquiry. Each verb changes it and returns the event that says so; `version` counts the changes.
+
+    With reasons in `quarantine` it is kept apart: it owes no mail, and only notes can be taken until it is released.
+    """
 
     id: UUID
     reference: str
@@ -73,16 +77,21 @@ class Lead:
     notes: str = ""
     reached_out: Handled | None = None
     version: int = 1
+    quarantine: tuple[Reason, ...] = ()
 
     def submitted(self, notice: Notice | None = None) -> Event:
         """The event of the lead's arrival. It keeps the notice, because what the firm tells prospects changes."""
         data: dict[str, str | int] = {"resume_kind": self.resume.kind.value, "resume_size": self.resume.size}
         if notice:
             data |= {"notice": notice.text, "notice_shown_at": notice.shown_at.isoformat().replace("+00:00", "Z")}
+        if self.quarantine:
+            data |= {"quarantine": " ".join(self.quarantine)}
         return Event(self.id, EventKind.SUBMITTED, self.created_at, PROSPECT, data)
 
     def move(self, to: State, *, by: User, at: datetime) -> Event:
         """Move to another state; raises IllegalTransition, saying who was first, where MOVES does not allow it."""
+        if self.quarantine:
+            raise IllegalTransition("The lead is in quarantine. Release it first.", by=None, at=None)
         if to not in MOVES[self.state]:
             first = self.reached_out
             raise IllegalTransition(
@@ -96,6 +105,14 @@ class Lead:
         self.reached_out = Handled(by.id, by.full_name, at)
         self._changed(at)
         return Event(self.id, EventKind.REACHED_OUT, at, by.actor)
+
+    def release(self, *, by: User, at: datetime) -> Event:
+        """Take it out of quarantine; raises NotQuarantined."""
+        if not self.quarantine:
+            raise NotQuarantined
+        self.quarantine = ()
+        self._changed(at)
+        return Event(self.id, EventKind.RELEASED, at, by.actor)
 
     def annotate(self, notes: str, *, by: Actor, at: datetime) -> Event | None:
         """Replace the notes; None when they say the same already. Raises Invalid when they cannot be kept."""
@@ -116,6 +133,13 @@ class Lead:
     def erased(self, *, by: Actor, at: datetime) -> Event:
         """The event that stays when everything else of the lead is gone."""
         return Event(self.id, EventKind.ERASED, at, by, {"reference": self.reference})
+
+    def discarded(self, *, by: Actor, at: datetime) -> Event:
+        """The event that stays of a lead that is thrown away from quarantine; raises NotQuarantined."""
+        if not self.quarantine:
+            raise NotQuarantined
+        data = {"reference": self.reference, "quarantine": " ".join(self.quarantine)}
+        return Event(self.id, EventKind.DISCARDED, at, by, data)
 
     def _changed(self, at: datetime) -> None:
         self.updated_at = at

@@ -99,6 +99,7 @@ class Meanwhile(PlainPasswords):
         return await super().verify(password_hash, password)
 
 
+@pytest.mark.asvs("V6.4.3")
 async def test_a_password_that_is_reset_meanwhile(practice: Practice) -> None:
     """Who signs in with a password that is replaced at the same moment gets no session, and does not bring it back."""
     await practice.user()
@@ -132,6 +133,7 @@ async def test_a_change_does_not_undo_a_reset(practice: Practice) -> None:
     assert await is_signed_in(practice, await practice.accounts.sign_in(EMAIL, NEW))
 
 
+@pytest.mark.asvs("V6.3.8")
 async def test_nobody_takes_as_long(practice: Practice) -> None:
     """A password is verified even where there is no user to verify it for."""
     practice.passwords = asked = Meanwhile(practice.database.ping)
@@ -141,6 +143,7 @@ async def test_nobody_takes_as_long(practice: Practice) -> None:
     assert asked.asked == [None]
 
 
+@pytest.mark.asvs("V11.4.2")
 async def test_an_outdated_hash_is_renewed(practice: Practice) -> None:
     """Signing in replaces a hash that was made with weaker parameters, and only such a one."""
     user = await practice.user()
@@ -209,6 +212,7 @@ async def test_a_wrong_secret_changes_nothing(practice: Practice) -> None:
     assert await is_signed_in(practice, await practice.accounts.refresh(grant.refresh_token))
 
 
+@pytest.mark.attack(111)
 async def test_a_token_for_somebody_elses_session(practice: Practice) -> None:
     """A token counts only for the user whose session it names, whoever signed it."""
     grant = await signed_in(practice)
@@ -222,6 +226,7 @@ async def test_a_token_for_somebody_elses_session(practice: Practice) -> None:
     assert await is_signed_in(practice, grant)
 
 
+@pytest.mark.asvs("V7.3.1-2")
 async def test_an_idle_session_ends(practice: Practice) -> None:
     """A session that was not refreshed for half an hour is over."""
     grant = await signed_in(practice)
@@ -231,6 +236,7 @@ async def test_an_idle_session_ends(practice: Practice) -> None:
         await practice.accounts.refresh(grant.refresh_token)
 
 
+@pytest.mark.asvs("V7.3.1-2")
 async def test_a_session_lasts_twelve_hours(practice: Practice) -> None:
     """However often it is refreshed, a session ends twelve hours after it began, and its last tokens with it."""
     grant = await signed_in(practice)
@@ -270,6 +276,7 @@ async def test_revoking_what_was_replaced(practice: Practice) -> None:
     assert not await is_signed_in(practice, second)
 
 
+@pytest.mark.asvs("V7.4.3")
 async def test_changing_the_password(practice: Practice) -> None:
     """The new password counts from now on, and all other sessions are over."""
     first = await signed_in(practice)
@@ -326,6 +333,7 @@ async def test_ones_own_sessions(practice: Practice) -> None:
     assert [view.id for view in await practice.accounts.sessions(identity)] == [identity.session_id]
 
 
+@pytest.mark.asvs("V7.2.1-2", "V8.3.2")
 async def test_changes_count_at_once(practice: Practice) -> None:
     """A role that changes counts from the next request on, and who is deactivated has none."""
     grant = await signed_in(practice)

@@ -77,6 +77,7 @@ async def test_a_cookie(practice: Practice) -> None:
     assert cookie != await practice.accounts.open_browser_session(EMAIL, PASSWORD)
 
 
+@pytest.mark.asvs("V6.3.4")
 @pytest.mark.parametrize(
     ("email", "password"), [(EMAIL, "wrong"), ("nobody@firm.example", PASSWORD), (EMAIL, "\ud800"), ("", "")]
 )
@@ -89,6 +90,7 @@ async def test_wrong_credentials(practice: Practice, email: str, password: str) 
     assert await practice.staff.end_sessions(OPERATOR, EMAIL) == 0
 
 
+@pytest.mark.asvs("V7.2.1-2")
 @pytest.mark.parametrize(
     "cookie", ["", ".", "x.y", "\ud800.x", f"{UUID(int=0)}.x", f"{UUID(int=0)}", "{id}", "{id}.", "{id}.forged"]
 )
@@ -117,6 +119,7 @@ async def test_a_cookie_is_no_token(practice: Practice, prefix: str) -> None:
     assert await is_known(practice, cookie)
 
 
+@pytest.mark.attack(112)
 async def test_a_token_is_no_cookie(practice: Practice) -> None:
     """A refresh token opens no page, and is worth as much as before when somebody has tried."""
     await practice.user()
@@ -129,6 +132,7 @@ async def test_a_token_is_no_cookie(practice: Practice) -> None:
     assert (await practice.accounts.authenticate(second.access_token)).user.email == EMAIL
 
 
+@pytest.mark.asvs("V7.3.1-2")
 @pytest.mark.parametrize("polls", [False, True])
 async def test_an_idle_session_ends(practice: Practice, polls: bool) -> None:  # noqa: FBT001 - a parameter
     """After half an hour without the user it is over, at the very moment, however often the page asked by itself."""
@@ -168,6 +172,7 @@ async def test_not_every_click_is_written_down(practice: Practice) -> None:
     assert await refreshed(practice, cookie) == BROWSER_REFRESH + MOMENT
 
 
+@pytest.mark.asvs("V7.3.1-2")
 async def test_a_session_lasts_twelve_hours(practice: Practice) -> None:
     """However busy its user is, a session ends twelve hours after it began."""
     cookie = await signed_in(practice)
@@ -243,6 +248,7 @@ async def test_a_database_that_is_away(practice: Practice) -> None:
     assert await practice.accounts.recognise(cookie) == early
 
 
+@pytest.mark.asvs("V8.3.2")
 async def test_changes_count_at_once(practice: Practice) -> None:
     """A role that changes counts from the next request on; who is deactivated or gets a new password is out."""
     cookie = await signed_in(practice)
@@ -274,6 +280,7 @@ async def test_who_is_inactive(practice: Practice) -> None:
     assert await refreshed(practice, cookie) == timedelta(0)
 
 
+@pytest.mark.asvs("V7.4.3")
 async def test_changing_the_password(practice: Practice) -> None:
     """Who changes the password stays signed in here, and nowhere else."""
     cookie = await signed_in(practice)

@@ -127,6 +127,7 @@ async def test_notes_seen_for_no_notes(practice: Practice) -> None:
     assert (moved.state, moved.notes) == (State.REACHED_OUT, "mine")
 
 
+@pytest.mark.asvs("V15.4.2")
 async def test_fifty_notes_at_once(practice: Practice) -> None:
     """Of fifty who saw the same notes and write others at once one wins, and all others learn of it."""
     user = await practice.user()
@@ -143,6 +144,8 @@ async def test_fifty_notes_at_once(practice: Practice) -> None:
     assert (await timeline(practice, user, receipt.id)).count(EventKind.NOTES_CHANGED) == 1
 
 
+@pytest.mark.asvs("V2.3.4")
+@pytest.mark.attack(141)
 @pytest.mark.parametrize(("versions", "refusal"), [(None, IllegalTransition), (frozenset({1}), Stale)])
 async def test_fifty_at_once(practice: Practice, versions: frozenset[int] | None, refusal: type[Exception]) -> None:
     """Of fifty moves at once one wins; the others are told that they are late, and the timeline has one (P19)."""

@@ -46,6 +46,7 @@ async def test_sent_once(practice: Practice) -> None:
     assert await practice.dispatch.unsettled() == {}
 
 
+@pytest.mark.attack(171)
 async def test_five_days_of_trying(practice: Practice) -> None:
     """A delivery that never succeeds is tried for five days and given up, and the timeline says so once."""
     await practice.submit()

@@ -15,7 +15,8 @@ from tests.practice import OPERATOR, Practice
 from tests.records import FIRST_FIRM
 
 from leadintake.application.database import Database, Transaction
-from leadintake.application.intake import EMPTY_FILE, KEY_LIFETIME, NO_FILE, Limit
+from leadintake.application.intake import EMPTY_FILE, KEY_LIFETIME, NO_FILE
+from leadintake.application.owing import Limit
 from leadintake.application.staff import Update
 from leadintake.application.views import EventView
 from leadintake.domain.delivery import Purpose, Status
@@ -150,6 +151,7 @@ async def test_every_wrong_field_is_named(practice: Practice) -> None:
     assert not practice.wakes
 
 
+@pytest.mark.attack(82)
 async def test_empty_file(practice: Practice) -> None:
     """An empty file is a field that is wrong."""
     with pytest.raises(Invalid) as refused:
@@ -170,6 +172,7 @@ async def test_wrong_kind_of_file(practice: Practice, finding: Finding) -> None:
     assert not practice.files.kept
 
 
+@pytest.mark.attack(144)
 async def test_a_repeat_has_no_effect(practice: Practice) -> None:
     """The same content under the same key again, however framed: the same receipt, no further effect."""
     first = await practice.submit(key="key", first_name="Zoë")
@@ -209,6 +212,7 @@ async def test_without_a_key_each_is_its_own(practice: Practice) -> None:
     assert len({receipt.id for receipt, _ in receipts}) == len(await practice.leads()) == 4
 
 
+@pytest.mark.attack(151)
 async def test_a_key_lasts_a_day(practice: Practice) -> None:
     """After a day the key is free for anything."""
     first, _ = await practice.submit(key="key")
@@ -219,6 +223,7 @@ async def test_a_key_lasts_a_day(practice: Practice) -> None:
     assert not is_repeat
 
 
+@pytest.mark.attack(149)
 async def test_a_refusal_leaves_the_key_free(practice: Practice) -> None:
     """What was refused has not used its key."""
     for wrong in ({"first_name": ""}, {"file_name": "cv.exe"}):
@@ -239,6 +244,8 @@ async def test_erasing_frees_the_key(practice: Practice) -> None:
     assert not is_repeat
 
 
+@pytest.mark.asvs("V2.3.4")
+@pytest.mark.attack(147)
 async def test_many_at_once_with_one_key(practice: Practice) -> None:
     """Fifty of the same at once are one lead, one file, one set of deliveries; all get the same receipt (P13)."""
     await practice.user()
@@ -272,6 +279,8 @@ async def test_chance_is_broken(practice: Practice) -> None:
     assert len(await practice.leads()) == 1
 
 
+@pytest.mark.asvs("V2.3.2", "V2.4.1")
+@pytest.mark.attack(70)
 async def test_confirmations_to_one_mailbox(practice: Practice) -> None:
     """Three a day go out to one mailbox, however its address is spelled; what is over is held, and all are stored."""
     practice.rules = replace(practice.rules, confirmations_per_mailbox=Limit(3, DAY))
@@ -287,6 +296,8 @@ async def test_confirmations_to_one_mailbox(practice: Practice) -> None:
     assert [each.status for each in await practice.deliveries(receipt.id)] == [Status.PENDING]
 
 
+@pytest.mark.asvs("V2.3.2")
+@pytest.mark.attack(70)
 async def test_confirmations_in_total(practice: Practice) -> None:
     """Of many at once to whomever no more go out than the firm allows; attorneys are told of all."""
     await practice.user()
@@ -342,6 +353,8 @@ class Guarded:
         return getattr(self.repository, name)
 
 
+@pytest.mark.asvs("V2.3.3")
+@pytest.mark.attack(18, 149)
 @pytest.mark.parametrize(
     ("error", "expected"),
     [(Fault(), Fault), (sa.exc.OperationalError("", None, Exception("disk I/O error")), Unavailable)],

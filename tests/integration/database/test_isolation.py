@@ -64,6 +64,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "leads.get": (NotFound, lambda tx: tx.leads.get(MINE.id)),
     "leads.view": (NotFound, lambda tx: tx.leads.view(MINE.id)),
     "leads.save": (None, lambda tx: tx.leads.save(lead(1, notes="changed", state=State.REACHED_OUT))),
+    "leads.release": (NotFound, lambda tx: tx.leads.release(lead(1, notes="changed"))),
     "leads.remove": (NotFound, lambda tx: tx.leads.remove(MINE)),
     "leads.count": ([0, 0], lambda tx: [tx.leads.count(LeadQuery(words=words)) for words in ([], ["ada"])]),
     "leads.page": ([], lambda tx: tx.leads.page(LeadQuery()) + tx.leads.page(LeadQuery(words=["ada"]))),
@@ -109,6 +110,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
 """For each method, what the second firm gets when it asks for what the first one has; last, what gives it rows."""
 
 
+@pytest.mark.asvs("V8.2.2")
 def test_no_method_is_left_out() -> None:
     """Whoever adds a method says what it gives another firm."""
     methods = {f"{port}.{name}" for port, kind in PORTS.items() for name in vars(kind) if not name.startswith("_")}
@@ -116,6 +118,8 @@ def test_no_method_is_left_out() -> None:
     assert THERE_IS.keys() == methods
 
 
+@pytest.mark.asvs("V8.2.2")
+@pytest.mark.attack(129)
 async def test_another_firm_sees_and_changes_nothing(database: Database) -> None:
     """Whatever the second firm asks of the first one's rows, it gets nothing, and they stay as they are."""
     await database.write(FIRST_FIRM, arrange)

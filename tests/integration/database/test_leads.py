@@ -18,6 +18,7 @@ from leadintake.domain.errors import NotFound, ReferenceTaken
 from leadintake.domain.lead import Lead, Resume, State
 from leadintake.domain.resume import Flag, Kind
 from leadintake.domain.search import words
+from leadintake.domain.suspicion import Reason
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -56,7 +57,7 @@ async def test_a_lead_comes_back_as_it_was(database: Database) -> None:
     assert shown == LeadView(
         stored.id, stored.reference, "Zoë", "عبد الله 𠮷", "zoë@bücher.example", State.PENDING, "a\r\n\tb",
         "a.docx", "Zoë 李.docx", Kind.DOCX, 10, "cd" * 32, [Flag.ENCRYPTED, Flag.TRAILING_DATA],
-        NOW, NOW, None, None, 1,
+        NOW, NOW, None, None, 1, [],
     )  # fmt: skip
 
 
@@ -97,6 +98,7 @@ async def test_moments(database: Database, at: datetime) -> None:
     assert (shown.created_at, shown.created_at.tzinfo) == (at, UTC)
 
 
+@pytest.mark.asvs("V1.4.2")
 async def test_large_numbers(database: Database) -> None:
     """Sizes of 64 bits and long texts are kept."""
     resume = replace(lead().resume, size=2**63 - 1)
@@ -225,10 +227,13 @@ queries = st.builds(
     created_to=moments,
     oldest_first=st.booleans(),
     limit=st.integers(1, 4),
+    quarantined=st.booleans(),
 )
-arrivals = st.lists(st.tuples(offsets, st.sampled_from(State)), max_size=6)
+reasons = st.sampled_from([(), (Reason.TRAP,)])
+arrivals = st.lists(st.tuples(offsets, st.sampled_from(State), reasons), max_size=6)
 
 
+@pytest.mark.attack(134)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries, st.lists(arrivals, min_size=1, max_size=6), st.randoms())
 async def test_paging_skips_and_repeats_nothing(
@@ -239,9 +244,10 @@ async def test_paging_skips_and_repeats_nothing(
     chance.shuffle(numbers)
 
     def work(tx: Transaction) -> None:
-        def arrive(wave: list[tuple[int, State]]) -> None:
-            for offset, state in wave:
-                tx.leads.add(lead(numbers.pop(), created_at=NOW + offset * MICROSECOND, state=state))
+        def arrive(wave: list[tuple[int, State, tuple[Reason, ...]]]) -> None:
+            for offset, state, quarantine in wave:
+                at = NOW + offset * MICROSECOND
+                tx.leads.add(lead(numbers.pop(), created_at=at, state=state, quarantine=quarantine))
 
         first, *later = waves
         arrive(first)
@@ -270,8 +276,9 @@ async def test_counting(database: Database, query: LeadQuery, wave: list[Any], a
     asked = replace(query, after=after)
 
     def work(tx: Transaction) -> None:
-        for number, (offset, state) in enumerate(wave, 1):
-            tx.leads.add(lead(number, created_at=NOW + offset * MICROSECOND, state=state))
+        for number, (offset, state, quarantine) in enumerate(wave, 1):
+            at = NOW + offset * MICROSECOND
+            tx.leads.add(lead(number, created_at=at, state=state, quarantine=quarantine))
 
         assert tx.leads.count(asked) == len(tx.leads.page(asked))
         raise TakenBack

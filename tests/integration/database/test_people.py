@@ -54,6 +54,7 @@ async def test_unknown_user(database: Database) -> None:
         await database.read(FIRST_FIRM, lambda tx: tx.people.get(UNKNOWN))
 
 
+@pytest.mark.attack(123)
 @pytest.mark.parametrize("email", ["attorney1@firm.example", "ATTORNEY1@FIRM.example", "\uff41ttorney1@firm.example"])
 async def test_one_address_is_one_account(database: Database, email: str) -> None:
     """A second account under another spelling of the same address is refused."""

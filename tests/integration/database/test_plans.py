@@ -22,21 +22,23 @@ from leadintake.domain.lead import State
 
 GRACE = user()
 MANY = FEW + 5_000
+SUSPICIOUS = 5_000
 FEW_MAILS = 50
 ADD_MANY = f"""
 INSERT INTO leads (id, firm_id, reference, first_name, last_name, email, words, state, notes, resume_path, resume_name,
-                   resume_kind, resume_size, resume_sha256, resume_flags, created_at, updated_at, version)
+                   resume_kind, resume_size, resume_sha256, resume_flags, created_at, updated_at, version, quarantine)
 SELECT lpad(n::text, 32, '0')::uuid, '{FIRST_FIRM}', 'LD-' || n, 'Every', 'Body', 'every@body.example',
        ' everybody word' || n, CASE n % 2 WHEN 0 THEN 'PENDING' ELSE 'REACHED_OUT' END, '', n || '.pdf', 'cv.pdf',
-       'pdf', 1, '', '', n, n, 1
-FROM generate_series(1, {MANY}) AS n;
+       'pdf', 1, '', '', n, n, 1, CASE WHEN n > {MANY} THEN 'trap' END
+FROM generate_series(1, {MANY + SUSPICIOUS}) AS n;
 INSERT INTO lead_words (firm_id, word, created_at, lead_id)
-SELECT firm_id, unnest(string_to_array(trim(words), ' ')), created_at, id FROM leads;
+SELECT firm_id, unnest(string_to_array(trim(words), ' ')), created_at, id FROM leads
+WHERE quarantine IS NULL;
 ANALYZE leads, lead_words
 """
 OWE_MAILS = f"""
 INSERT INTO events (firm_id, lead_id, kind, at, actor_kind, data)
-SELECT firm_id, id, 'lead.submitted', created_at, 'prospect', '{{}}' FROM leads;
+SELECT firm_id, id, 'lead.submitted', created_at, 'prospect', '{{}}' FROM leads WHERE quarantine IS NULL;
 INSERT INTO deliveries (id, firm_id, lead_id, event_id, channel, purpose, recipient, mailbox, status, message_id,
                         attempts, due_at, give_up_at, created_at)
 SELECT gen_random_uuid(), firm_id, lead_id, id, 'email', purpose, 'every@body.example', 'every@body.example', status,
@@ -50,7 +52,10 @@ ANALYZE events, deliveries
 
 @dataclass
 class Crowd:
-    """A database of many leads, each with a mail that was sent and one that was not, and what is asked of it."""
+    """A database of many leads, each with a mail that was sent and one that was not, and what is asked of it.
+
+    On top of them is a flood in quarantine, newer than any.
+    """
 
     database: PostgresDatabase
     connection: Any
@@ -103,6 +108,7 @@ async def crowd(url: str, statements: list[tuple[str, Any]]) -> AsyncIterator[Cr
     await connection.close()
 
 
+@pytest.mark.attack(133, 178)
 async def test_no_search_looks_at_every_lead(crowd: Crowd) -> None:
     """For a page of fifty, some hundred rows are looked at, all by an index."""
     queries = [
@@ -115,6 +121,9 @@ async def test_no_search_looks_at_every_lead(crowd: Crowd) -> None:
         LeadQuery(words=["everybody", "word77"]),
         LeadQuery(words=["everybody"], state=State.REACHED_OUT),
         LeadQuery(words=["everybody", "nobody"], state=State.PENDING),
+        LeadQuery(quarantined=True),
+        LeadQuery(quarantined=True, oldest_first=True),
+        LeadQuery(quarantined=True, words=["everybody"]),
     ]
     first = await crowd.page(LeadQuery())
     deep = Position(first[-1].created_at.replace(microsecond=MANY // 2), first[-1].id)
@@ -129,6 +138,7 @@ async def test_no_search_looks_at_every_lead(crowd: Crowd) -> None:
     assert [look for look in looks if look[3] > 300] == []
 
 
+@pytest.mark.attack(178)
 async def test_the_inbox_looks_at_what_it_shows(crowd: Crowd) -> None:
     """Counts end at a thousand, and all else that a page needs costs some hundred rows, each found by an index."""
     await crowd.connection.execute(OWE_MAILS)
@@ -144,6 +154,7 @@ async def test_the_inbox_looks_at_what_it_shows(crowd: Crowd) -> None:
         "all are new": lambda: inbox.arrived_since(GRACE, None),
         "trouble": lambda: inbox.trouble(GRACE),
         "mails": lambda: inbox.unsettled(GRACE),
+        "lead in quarantine": lambda: inbox.lead(GRACE, UUID(f"{MANY + 2:032}"), LeadQuery(quarantined=True)),
     }
     looks: list[tuple[str, str, str, int]] = []
     for name, ask in questions.items():
@@ -154,5 +165,5 @@ async def test_the_inbox_looks_at_what_it_shows(crowd: Crowd) -> None:
     counts = [look for look in looks if look[3] > 300]
     assert {look[0] for look in looks} == questions.keys()
     assert [look for look in looks if look[1] not in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}] == []
-    assert counts == [("page", "Index Only Scan", "leads", COUNT_MAX)] * len(State)
+    assert counts == [("page", "Index Only Scan", "leads", COUNT_MAX)] * (len(State) + 1)
     assert await inbox.trouble(GRACE) == Trouble(FEW_MAILS, EPOCH + (2 * FEW_MAILS + 1) * MICROSECOND)

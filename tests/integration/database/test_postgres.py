@@ -21,7 +21,7 @@ from tests.relay import Relay, relay
 from leadintake.adapters.sql.bell import bell
 from leadintake.adapters.sql.postgres import CONNECTIONS, PostgresDatabase, connect
 from leadintake.application.database import LeadQuery, Letter, Transaction
-from leadintake.application.intake import Limit
+from leadintake.application.owing import Limit
 from leadintake.domain.delivery import Status
 from leadintake.domain.errors import SessionOver, Unavailable, WrongCredentials
 from leadintake.domain.events import PROSPECT, Event, EventKind
@@ -104,6 +104,7 @@ async def test_a_server_that_takes_no_changes_is_not_ready(server: Postgres, url
         server.execute("ALTER DATABASE practice RESET default_transaction_read_only")
 
 
+@pytest.mark.attack(170)
 async def test_a_server_that_was_away(server: Postgres, url: str) -> None:
     """Nothing works while it is away, all of it is refused as a thing that passes, and all works when it is back."""
     async with opened(url) as database:
@@ -164,6 +165,7 @@ async def test_a_connection_lost_with_the_commit(url: str, way: Relay) -> None:
         assert len(runs) == 1
 
 
+@pytest.mark.attack(170)
 async def test_a_network_that_swallows_everything(url: str, way: Relay) -> None:
     """Who waits is told before long, and the next is served as soon as the network is back."""
     async with opened(through(way, url), statement_seconds=BRIEFLY) as database:
@@ -252,6 +254,7 @@ def claiming(limit: int, token: int) -> Callable[[Transaction], list[Letter]]:
     return lambda tx: tx.outbox.claim(NOW, limit, UUID(int=token))
 
 
+@pytest.mark.asvs("V2.3.4")
 async def test_no_delivery_is_claimed_twice(url: str) -> None:
     """Four engines that claim at once share what is due (P6)."""
 
@@ -298,6 +301,7 @@ async def test_a_refresh_token_is_exchanged_once(url: str) -> None:
     assert sum(isinstance(answer, SessionOver) for answer in answers) == 9
 
 
+@pytest.mark.asvs("V15.4.2")
 async def test_no_session_outlives_a_reset(url: str) -> None:
     """Who signs in with the old password while it is being reset ends up signed out, whoever was first."""
     async with opened(url) as one, opened(url) as two:

@@ -14,6 +14,7 @@ from leadintake.adapters.sql.listing import FEW
 from leadintake.application.database import Database, LeadQuery, Position, Transaction
 from leadintake.domain.lead import Lead, State
 from leadintake.domain.search import query_words, words
+from leadintake.domain.suspicion import Reason
 
 EACH = FEW // 10 + 1
 OFTEN = [
@@ -36,6 +37,7 @@ def matches(each: Lead, query: LeadQuery) -> bool:
     return (
         all(any(word.startswith(part) for word in text) for part in query.words)
         and query.state in {None, each.state}
+        and query.quarantined is bool(each.quarantine)
         and (query.created_from is None or query.created_from <= each.created_at)
         and (query.created_to is None or each.created_at < query.created_to)
     )
@@ -54,10 +56,11 @@ def oracle(leads: list[Lead], query: LeadQuery) -> list[UUID]:
 hours = st.integers(0, 3).map(lambda n: NOW + timedelta(hours=n))
 states = st.sampled_from(State)
 names = st.lists(st.text("xyzXéłß0'_%", min_size=1, max_size=3), min_size=1, max_size=3).map(" ".join)
-some_leads = st.lists(st.tuples(names, names, hours, states), min_size=1, max_size=8).map(
+reasons = st.sampled_from([(), (), (Reason.TRAP,)])
+some_leads = st.lists(st.tuples(names, names, hours, states, reasons), min_size=1, max_size=8).map(
     lambda drawn: [
-        lead(number, first_name=first, last_name=last, created_at=at, state=state)
-        for number, (first, last, at, state) in enumerate(drawn, 1)
+        lead(number, first_name=first, last_name=last, created_at=at, state=state, quarantine=quarantine)
+        for number, (first, last, at, state, quarantine) in enumerate(drawn, 1)
     ]
 )
 queries = st.builds(
@@ -122,6 +125,8 @@ async def test_names_of_every_script_are_found(database: Database) -> None:
     await database.write(FIRST_FIRM, work)
 
 
+@pytest.mark.asvs("V1.2.4")
+@pytest.mark.attack(55)
 @pytest.mark.parametrize("text", ["\0", "\ud800", "%", "_", "\\", "'; DROP TABLE leads; --", "a" * 64 + "b", "ſﬁ½"])
 async def test_strange_names(database: Database, text: str) -> None:
     """A name that means something to a database, or that no database could keep as it is, does no harm as a query."""

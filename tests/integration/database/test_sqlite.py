@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from tests.practice import Practice
 from tests.records import FIRST_FIRM, lead
 
+from leadintake.adapters.sql import checkup
 from leadintake.adapters.sql.sqlite import LARGEST_GROUP, SqliteDatabase
 from leadintake.application.database import LeadQuery, Transaction
 from leadintake.domain.errors import Unavailable
@@ -142,6 +143,7 @@ async def test_waiting_transactions_share_a_commit(path: Path, spy: Spy) -> None
     assert spy.commits == 4  # the slow one, a full group, the rest, and the reading
 
 
+@pytest.mark.attack(169)
 async def test_locked_by_another_process(path: Path, spy: Spy) -> None:
     """While another process holds the lock for too long, writing is refused and reading works; then all is well."""
     spy.at_begin = lambda driver: driver.execute(f"PRAGMA busy_timeout={NOT_NOW}")
@@ -173,6 +175,7 @@ async def test_a_short_lock_is_waited_for(path: Path) -> None:
         assert await stored(database) == [1]
 
 
+@pytest.mark.attack(167)
 @pytest.mark.parametrize("beside", [adding(lead(2)), failing])
 async def test_full_disk(path: Path, spy: Spy, beside: Callable[[Transaction], None]) -> None:
     """When the disk is full, nothing of the moment is stored and everybody is told; with room again, all is well."""
@@ -195,6 +198,7 @@ def interrupt_after(driver: sqlite3.Connection, steps: int) -> None:
     driver.set_progress_handler(lambda: next(done) == steps, 1)
 
 
+@pytest.mark.asvs("V2.3.3")
 async def test_an_interrupted_submission(path: Path, spy: Spy) -> None:
     """Wherever in its many steps SQLite is interrupted, a submission leaves nothing; the next try stores it whole."""
     async with opened(path) as database:
@@ -314,3 +318,12 @@ async def test_erasing_what_was_folded_otherwise(path: Path) -> None:
 
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM lead_words").fetchone() == (0,)
+
+
+@pytest.mark.attack(176)
+def test_a_file_system_that_cannot_share_memory() -> None:
+    """A database that cannot have its log beside it, as on a network drive, is refused with what to do."""
+    with sa.create_engine("sqlite://").connect() as connection:
+        why = checkup.obstacle(connection)
+
+    assert why == "its file system cannot share memory: keep the data folder on a local disk"

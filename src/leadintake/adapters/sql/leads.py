@@ -28,7 +28,7 @@ class SqlLeads:
         self._locks = locks
 
     def add(self, lead: Lead) -> None:
-        """Store a new lead and its search words; raises ReferenceTaken."""
+        """Store a new lead, and its search words unless it is in quarantine; raises ReferenceTaken."""
         found = _words(lead)
         row = _columns(lead) | {"id": lead.id, "firm_id": self._firm_id, "words": _joined(found)}
         try:
@@ -37,7 +37,8 @@ class SqlLeads:
             if "reference" in str(error.orig):
                 raise ReferenceTaken from error
             raise
-        insert(self._connection, lead_words, *(self._word(lead, word) for word in found))
+        if not lead.quarantine:
+            self._index(lead, found)
 
     def get(self, lead_id: UUID) -> Lead:
         """Load a lead to change it, locked until a writing transaction ends; raises NotFound.
@@ -55,12 +56,17 @@ class SqlLeads:
                 row.resume_size, row.resume_sha256, frozenset(listing.flags(row)),
             ),
             row.created_at, row.updated_at, State(row.state), row.notes,
-            Handled(by, row.reached_out_name, at) if by else None, row.version,
+            Handled(by, row.reached_out_name, at) if by else None, row.version, tuple(listing.reasons(row)),
         )  # fmt: skip
 
     def save(self, lead: Lead) -> None:
         """Store what changed."""
         self._connection.execute(sa.update(leads).where(self._is(lead.id)), _columns(lead))
+
+    def release(self, lead: Lead) -> None:
+        """Store a lead that was in quarantine until now, and the search words that it was stored with."""
+        self.save(lead)
+        self._index(lead, self._one(ONE, lead.id).words.split())
 
     def remove(self, lead: Lead) -> None:
         """Delete the lead with its notes, search words, deliveries and submission key. Its events stay.
@@ -99,6 +105,9 @@ class SqlLeads:
     def _is(self, lead_id: UUID) -> sa.ColumnElement[bool]:
         return sa.and_(leads.c.firm_id == self._firm_id, leads.c.id == lead_id)
 
+    def _index(self, lead: Lead, found: list[str]) -> None:
+        insert(self._connection, lead_words, *(self._word(lead, word) for word in found))
+
     def _word(self, lead: Lead, word: str) -> dict[str, object]:
         return {"firm_id": self._firm_id, "word": word, "created_at": lead.created_at, "lead_id": lead.id}
 
@@ -133,4 +142,5 @@ def _columns(lead: Lead) -> dict[str, object]:
         "reached_out_at": handled.at if handled else None,
         "reached_out_by": handled.by if handled else None,
         "version": lead.version,
+        "quarantine": " ".join(lead.quarantine) or None,
     }

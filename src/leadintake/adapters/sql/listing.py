@@ -6,11 +6,12 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from leadintake.adapters.sql.hot import run, scalar
-from leadintake.adapters.sql.tables import lead_words, leads, users
+from leadintake.adapters.sql.tables import IN_QUARANTINE, NOT_IN_QUARANTINE, lead_words, leads, users
 from leadintake.application.database import LeadQuery
 from leadintake.application.views import LeadView, ReachedOutBy
 from leadintake.domain.lead import State
 from leadintake.domain.resume import Flag, Kind
+from leadintake.domain.suspicion import Reason
 
 Found = TypeVar("Found", bound=sa.Select[Any])
 
@@ -56,7 +57,7 @@ def view(row: sa.Row[tuple[object, ...]]) -> LeadView:
         row.id, row.reference, row.first_name, row.last_name, row.email, State(row.state), row.notes,
         row.resume_path, row.resume_name, Kind(row.resume_kind), row.resume_size, row.resume_sha256, flags(row),
         row.created_at, row.updated_at, row.reached_out_at, ReachedOutBy(by, row.reached_out_name) if by else None,
-        row.version,
+        row.version, reasons(row),
     )  # fmt: skip
 
 
@@ -65,8 +66,18 @@ def flags(row: sa.Row[tuple[object, ...]]) -> list[Flag]:
     return [Flag(flag) for flag in row.resume_flags.split()]
 
 
+def reasons(row: sa.Row[tuple[object, ...]]) -> list[Reason]:
+    """Why the lead of a row is in quarantine; empty where it is not."""
+    return [Reason(reason) for reason in (row.quarantine or "").split()]
+
+
 def _rarest(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> str | None:
-    """The word of a query that the fewest leads have, or None when each of them has more than FEW."""
+    """The word of a query that the fewest leads have, or None when each of them has more than FEW.
+
+    None in quarantine too: its leads have no words in the index, so that no flood of them makes searches slow.
+    """
+    if query.quarantined:
+        return None
     counts = {word: scalar(run(connection, PROBE, _prefix(firm_id, word))) for word in query.words}
     rarest = min(counts, key=counts.__getitem__, default=None)
     return rarest if rarest is not None and counts[rarest] <= FEW else None
@@ -74,9 +85,10 @@ def _rarest(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> str |
 
 def _walked(found: Found, query: LeadQuery) -> Found:
     """The leads of a query, met by walking all of them in order."""
+    part = IN_QUARANTINE if query.quarantined else NOT_IN_QUARANTINE
     conditions = [leads.c.firm_id == sa.bindparam("firm"), *_span(leads.c.created_at, leads.c.id, query)]
     order = _order(leads.c.created_at, leads.c.id, query=query)
-    return found.where(*conditions, *_filter(query)).order_by(*order).limit(query.limit)
+    return found.where(part, *conditions, *_filter(query)).order_by(*order).limit(query.limit)
 
 
 def _with_word(query: LeadQuery, word: str) -> sa.Select[tuple[UUID]]:

@@ -70,6 +70,10 @@ def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=nullable)
 
 
+def _partial(name: str, condition: sa.TextClause, *columns: str) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
 firms = sa.Table("firms", metadata, sa.Column("id", Id, primary_key=True), _moment("created_at"))
 
 users = sa.Table(
@@ -99,6 +103,12 @@ sessions = sa.Table(
     _text("replaced_hash", nullable=True),
 )
 
+IN_QUARANTINE = sa.text("quarantine IS NOT NULL")
+NOT_IN_QUARANTINE = sa.text("quarantine IS NULL")
+UNSETTLED = sa.text("status <> 'sent'")
+CONFIRMED = sa.text("purpose = 'confirmation' AND status <> 'held'")
+"""Conditions of partial indexes; queries repeat them word for word, or the index is not used."""
+
 leads = sa.Table(
     "leads",
     metadata,
@@ -122,10 +132,13 @@ leads = sa.Table(
     _moment("reached_out_at", nullable=True),
     sa.Column("reached_out_by", Id, sa.ForeignKey("users.id"), nullable=True),
     sa.Column("version", sa.Integer, nullable=False),
+    _text("quarantine", nullable=True),
     sa.UniqueConstraint("firm_id", "reference"),
-    sa.Index(None, "firm_id", "created_at", "id"),
-    sa.Index(None, "firm_id", "state", "created_at", "id"),
+    _partial("ix_leads_listed", NOT_IN_QUARANTINE, "firm_id", "created_at", "id"),
+    _partial("ix_leads_listed_by_state", NOT_IN_QUARANTINE, "firm_id", "state", "created_at", "id"),
+    _partial("ix_leads_quarantined", IN_QUARANTINE, "firm_id", "created_at", "id"),
 )
+"""`quarantine` has the reasons, between spaces; NULL for who is not in it. So each list has an index of its own."""
 
 lead_words = sa.Table(
     "lead_words",
@@ -154,10 +167,6 @@ events = sa.Table(
     sqlite_autoincrement=True,
 )
 
-UNSETTLED = sa.text("status <> 'sent'")
-CONFIRMED = sa.text("purpose = 'confirmation' AND status <> 'held'")
-"""Conditions of partial indexes; queries repeat them word for word, or the index is not used."""
-
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -178,15 +187,8 @@ deliveries = sa.Table(
     _moment("sent_at", nullable=True),
     _text("last_error", nullable=True),
     _moment("created_at"),
-    sa.Index("ix_deliveries_unsettled", "firm_id", "due_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
-    sa.Index(
-        "ix_deliveries_confirmed",
-        "firm_id",
-        "mailbox",
-        "created_at",
-        sqlite_where=CONFIRMED,
-        postgresql_where=CONFIRMED,
-    ),
+    _partial("ix_deliveries_unsettled", UNSETTLED, "firm_id", "due_at"),
+    _partial("ix_deliveries_confirmed", CONFIRMED, "firm_id", "mailbox", "created_at"),
 )
 """The outbox. `due_at` is when a pending delivery is to go out and when the claim of a sending one runs out."""
 

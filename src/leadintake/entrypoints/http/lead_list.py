@@ -55,6 +55,7 @@ class Filters(Struct):
     q: Search | None = None
     created_from: Annotated[Moment, Meta(description="From then on: a date, or RFC 3339 with an offset.")] | None = None
     created_to: Annotated[Moment, Meta(description="Before then: a date, or RFC 3339 with an offset.")] | None = None
+    quarantined: Annotated[bool, Meta(description="true for those in quarantine, false for all others.")] = False
     sort: Annotated[Sort, Meta(description="Either -created_at, the newest first, or created_at.")] = Sort.NEWEST_FIRST
     limit: Annotated[int, Meta(description="How many: a whole number from 1 to 100.", ge=1, le=100)] = 50
     cursor: Cursor | None = None
@@ -79,6 +80,7 @@ async def leads(request: SignedIn) -> LeadPage:
         created_to=_moment(filters.created_to, "created_to"),
         oldest_first=filters.sort is Sort.OLDEST_FIRST,
         limit=filters.limit,
+        quarantined=filters.quarantined,
     )
     after = None if filters.cursor is None else unseal(filters.cursor, query, user.id, app.cursor_key)
     page = await app.desk.page(user, replace(query, after=after))

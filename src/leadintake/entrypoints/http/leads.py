@@ -1,17 +1,18 @@
 """One lead: read it, change it, open its resume, see its timeline, erase it."""
 
 import re
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Response, Router, delete, get, patch
+from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from leadintake.application.desk import Change
 from leadintake.application.views import EventView, LeadView
-from leadintake.domain.errors import FileUnavailable, IllegalTransition, Malformed, NotAllowed, Stale
+from leadintake.domain.errors import FileUnavailable, IllegalTransition, Malformed, NotAllowed, NotQuarantined, Stale
 from leadintake.domain.lead import NOTES_MAX_CHARACTERS, State
 from leadintake.domain.resume import Kind
 from leadintake.entrypoints.attachment import attachment
@@ -72,6 +73,30 @@ async def change(request: SignedIn, lead_id: FromPath[str]) -> Response[LeadView
     """
     wished = Change(**said(await read_json(request, LeadChange)), versions=_versions(request))
     return _tagged(await serving(request).app.desk.change(request.user, parsed_id(lead_id), wished))
+
+
+@post(
+    "/leads/{lead_id:str}/release",
+    status_code=HTTPStatus.OK,
+    operation_id="releaseLead",
+    summary="Release a lead from quarantine",
+    opt=describe(NotQuarantined, answers=ETAG),
+)
+async def release(request: SignedIn, lead_id: FromPath[str]) -> Response[LeadView]:
+    """Make it a lead like any other, once: its mails are owed from now on."""
+    return _tagged(await serving(request).app.desk.release(request.user, parsed_id(lead_id)))
+
+
+@post(
+    "/leads/{lead_id:str}/discard",
+    status_code=HTTPStatus.NO_CONTENT,
+    operation_id="discardLead",
+    summary="Discard a lead in quarantine",
+    opt=describe(NotQuarantined),
+)
+async def discard(request: SignedIn, lead_id: FromPath[str]) -> None:
+    """Delete it with its file and notes, for good. Its timeline stays, without personal data."""
+    await serving(request).app.desk.discard(request.user, parsed_id(lead_id))
 
 
 @delete("/leads/{lead_id:str}", operation_id="eraseLead", summary="Erase a lead", opt=describe(NotAllowed))
@@ -141,4 +166,6 @@ def _versions(request: AnyRequest) -> frozenset[int] | None:
     return frozenset(int(tag[1:-1]) for tag in re.findall(TAG, listed) if VERSION.fullmatch(tag))
 
 
-routes = Router("/", route_handlers=[lead, change, erase, events, resume], guards=[signed_in], tags=["Leads"])
+routes = Router(
+    "/", route_handlers=[lead, change, release, discard, erase, events, resume], guards=[signed_in], tags=["Leads"]
+)

@@ -28,6 +28,7 @@ SHOWN_CHARACTERS = 100
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+_TRUTH = {"true": True, "false": False}
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 """NUL and lone surrogates, which a JSON string can spell and no database keeps."""
 
@@ -84,10 +85,8 @@ def read_query(request: AnyRequest, kind: type[S]) -> S:
     if len(given) < len(pairs):
         names = [name for name, _ in pairs]
         raise Invalid(*(FieldError(shown(name), "Give this once.") for name in given if names.count(name) > 1))
-    numbers = {name for name, about in schema_of(kind)["properties"].items() if about.get("type") == "integer"}
-    return _built(
-        kind, {name: int(text) if name in numbers and _NUMBER.fullmatch(text) else text for name, text in given.items()}
-    )
+    about = schema_of(kind)["properties"]
+    return _built(kind, {name: _meant(text, about.get(name, {}).get("type")) for name, text in given.items()})
 
 
 async def read_pairs(request: AnyRequest) -> dict[str, str]:
@@ -153,6 +152,13 @@ def _built(kind: type[S], given: Mapping[str, object]) -> S:
     if wrong:
         raise Invalid(*wrong)
     return kind(**values)
+
+
+def _meant(text: str, json_type: str | None) -> object:
+    """A number or a truth value where one is expected and given, else the text."""
+    if json_type == "integer" and _NUMBER.fullmatch(text):
+        return int(text)
+    return _TRUTH.get(text, text) if json_type == "boolean" else text
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:

@@ -9,10 +9,12 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
-from leadintake.domain.errors import Invalid, NotFound
+from leadintake.domain.errors import Invalid, NotFound, Unavailable
 from leadintake.domain.people import PASSWORD_MIN_CHARACTERS
+from leadintake.entrypoints.errors import TooManyRequests
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.me import replace_password
+from leadintake.entrypoints.http.problems import tell
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.fields import NOTHING, refused
@@ -39,6 +41,10 @@ async def change_password(request: SignedIn) -> Response[Any]:
         await replace_password(request, form.get("current_password", ""), form.get("new_password", ""))
     except Invalid as error:
         return await _shown(request, **refused(request, error))
+    except (TooManyRequests, Unavailable) as error:
+        told = tell(error, request.scope)
+        wrong = {"current_password": told.detail}
+        return await _shown(request, status=told.meaning.status, headers=told.headers, wrong=wrong)
     return redirect(request, "/inbox/account?changed")
 
 
@@ -51,13 +57,20 @@ async def end_session(request: SignedIn, session_id: FromPath[str]) -> Response[
     return redirect(request, "/inbox/account?ended")
 
 
-async def _shown(request: SignedIn, *, status: int = HTTPStatus.OK, wrong: Mapping[str, str] = NOTHING) -> Template:
+async def _shown(
+    request: SignedIn,
+    *,
+    status: int = HTTPStatus.OK,
+    headers: dict[str, str] | None = None,
+    wrong: Mapping[str, str] = NOTHING,
+) -> Template:
     app = serving(request).app
     return desk_page(
         request,
         "account",
         await app.inbox.trouble(request.user),
         status=status,
+        headers=headers,
         place="account",
         done=[text for name, text in DONE.items() if name in request.query_params],
         wrong=wrong,

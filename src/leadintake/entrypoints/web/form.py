@@ -27,6 +27,9 @@ from leadintake.entrypoints.web.refusal import Refusal, refusal
 SENT_ALONG = ("submission", "notice")
 """Hidden fields: the ticket of the form, and the notice that it was shown with."""
 
+TRAP = "remark"
+"""The field that people do not see. Its name tempts robots, and means nothing to what fills in forms for people."""
+
 MOST_RESUMES = 10
 """So many times the largest resume is read before one that is too large is refused, else the browser says nothing."""
 
@@ -40,11 +43,11 @@ async def show(request: AnyRequest) -> Template:
 @post("/", status_code=HTTPStatus.OK)
 async def send(request: AnyRequest) -> Response[Any]:
     """Store an enquiry, then lead to its receipt; or show the form again, with all that was typed."""
-    texts = dict.fromkeys((*TEXTS, *SENT_ALONG), "")
+    texts = dict.fromkeys((*TEXTS, *SENT_ALONG, TRAP), "")
     intake, key = serving(request).app.intake, serving(request).app.cursor_key
     try:
         async with received(request, texts) as (file_name, upload):
-            form = form_of(texts, file_name, shown.noticed(*_sent_along(texts), key))
+            form = form_of(texts, file_name, shown.noticed(*_sent_along(texts), key), texts[TRAP])
             receipt, _ = await intake.submit(form, upload, _idempotency_key(texts["submission"]))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, what was typed is not lost
         if isinstance(error, TooManyRequests | Unavailable) and not any(texts.values()):
@@ -63,13 +66,14 @@ async def receipt(request: AnyRequest, reference: FromPath[str], proof: FromPath
 
 
 def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = None) -> Template:
-    """The form with what was typed. It keeps its ticket, so that sending it again is safe, until that is used up."""
+    """The form with what was typed. It keeps its ticket, so that sending it again is safe, until that is used up.
+
+    The next ticket is as old, because whoever sends the same form as a second enquiry has long filled it in.
+    """
     settings, key = serving(request).settings, serving(request).app.cursor_key
-    ticket, notice = texts.get("submission", ""), None
-    if refused and not refused.ticket_is_used:
-        notice = shown.noticed(*_sent_along(texts), key)
-    if notice is None:
-        notice = Notice(settings.form_notice, serving(request).app.intake.now())
+    ticket, notice = texts.get("submission", ""), shown.noticed(*_sent_along(texts), key) if refused else None
+    if notice is None or (refused and refused.ticket_is_used):
+        notice = notice or Notice(settings.form_notice, serving(request).app.intake.now())
         ticket = shown.ticket(notice, secrets.token_bytes(shown.RANDOM_BYTES), key)
     return page(
         "form",
@@ -78,6 +82,7 @@ def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = 
         refused=refused,
         labels=LABELS,
         missing=MISSING,
+        trap=TRAP,
         typed=texts,
         resume=resume_words(settings),
         introduction=_paragraphs(settings.form_introduction),

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from leadintake.application.desk import Change
-from leadintake.domain.errors import IllegalTransition, NotRetryable
+from leadintake.domain.errors import IllegalTransition, NotQuarantined, NotRetryable
 from leadintake.domain.events import EventKind
 from leadintake.domain.lead import NOTES_MAX_CHARACTERS, State, notes_seen
 from leadintake.domain.people import GRANTED, Permission
@@ -37,6 +37,30 @@ async def reach_out(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     except IllegalTransition as error:
         return await shown(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, first=error)
     return redirect(request, f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}")
+
+
+@post("/inbox/leads/{lead_id:str}/release")
+async def release(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """Take the lead out of quarantine; where somebody else has done so, nothing more is needed."""
+    with suppress(NotQuarantined):
+        await serving(request).app.desk.release(request.user, parsed_id(lead_id))
+    return redirect(request, f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}")
+
+
+@get("/inbox/leads/{lead_id:str}/discard")
+async def ask_to_discard(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """Say that nobody can bring it back, before it is discarded."""
+    return await shown(request, parsed_id(lead_id), template="discard")
+
+
+@post("/inbox/leads/{lead_id:str}/discard")
+async def discard(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+    """Discard the lead; one that somebody has released meanwhile is shown instead."""
+    try:
+        await serving(request).app.desk.discard(request.user, parsed_id(lead_id))
+    except NotQuarantined:
+        return await shown(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, kept=True)
+    return redirect(request, "/inbox" + Selection.read(request).parameters())
 
 
 @get("/inbox/leads/{lead_id:str}/resume", opt=RECORDS)
@@ -74,7 +98,8 @@ async def shown(
     """The page of a lead.
 
     What may be told on it: `first`, the IllegalTransition of who came second; `draft`, notes that could not be saved,
-    and then `wrong`, what is wrong with them, unless it is that somebody else has saved others meanwhile.
+    and then `wrong`, what is wrong with them, unless it is that somebody else has saved others meanwhile; `kept`, that
+    it was not discarded, because it is not in quarantine.
     """
     here, selection = serving(request).app, Selection.read(request)
     found = await here.inbox.lead(request.user, lead_id, selection.query)
@@ -93,5 +118,5 @@ async def shown(
         notes_seen=notes_seen(found.lead.notes),
         notes_max=NOTES_MAX_CHARACTERS,
         may_erase=Permission.ERASE_LEADS in GRANTED[request.user.role],
-        **{"first": None, "draft": None, "wrong": "", **told},
+        **{"first": None, "draft": None, "wrong": "", "kept": False, **told},
     )

@@ -20,9 +20,10 @@ class Tab(StrEnum):
     WAITING = "waiting"
     REACHED_OUT = "reached-out"
     ALL = "all"
+    QUARANTINE = "quarantine"
 
 
-STATES = {Tab.WAITING: State.PENDING, Tab.REACHED_OUT: State.REACHED_OUT, Tab.ALL: None}
+STATES = {Tab.WAITING: State.PENDING, Tab.REACHED_OUT: State.REACHED_OUT, Tab.ALL: None, Tab.QUARANTINE: None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,13 @@ class Selection:
     @property
     def query(self) -> LeadQuery:
         """The same as the application asks it."""
-        return LeadQuery(STATES[self.tab], self.words, oldest_first=self.oldest_first, limit=PAGE_SIZE)
+        return LeadQuery(
+            STATES[self.tab],
+            self.words,
+            oldest_first=self.oldest_first,
+            limit=PAGE_SIZE,
+            quarantined=self.tab == Tab.QUARANTINE,
+        )
 
     def parameters(self, **more: str) -> str:
         """The end of an address, with its question mark; empty for the list that opens first."""

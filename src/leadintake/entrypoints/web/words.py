@@ -10,6 +10,7 @@ from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.events import ActorKind, EventKind
 from leadintake.domain.lead import State
 from leadintake.domain.resume import Flag
+from leadintake.domain.suspicion import Reason
 
 STATES = {State.PENDING: "Waiting", State.REACHED_OUT: "Reached out"}
 PURPOSES = {Purpose.CONFIRMATION: "Confirmation to the prospect", Purpose.NOTIFICATION: "Notice to an attorney"}
@@ -33,6 +34,14 @@ FLAGS = {
     Flag.TRAILING_DATA: "Something else follows the end of the document.",
     Flag.ACTIVE_CONTENT: "The file may do something by itself when it is opened, such as run a script.",
     Flag.EMBEDDED_FILE: "Another file is carried inside it.",
+}
+
+REASONS = {
+    Reason.TRAP: "A field was filled in that people do not see.",
+    Reason.TOO_FAST: "It was sent sooner than anybody fills in the form.",
+    Reason.LINKS: "There are addresses of websites in the name.",
+    Reason.LINK: "There is the address of a website in the name.",
+    Reason.NO_TICKET: "It did not come from the form as the page shows it.",
 }
 
 UNITS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
@@ -83,7 +92,9 @@ def happened(event: EventView) -> str:
     """One line of a timeline. A kind that is not known here, of a newer version perhaps, is named as it is."""
     who = event.actor.full_name or ("The service" if event.actor.kind is ActorKind.SYSTEM else "The prospect")
     sentences: dict[EventKind, str] = {
-        EventKind.SUBMITTED: "The enquiry arrived.",
+        EventKind.SUBMITTED: f"The enquiry arrived{', and went to quarantine' if 'quarantine' in event.data else ''}.",
+        EventKind.RELEASED: f"{who} released the lead from quarantine.",
+        EventKind.DISCARDED: f"{who} discarded the lead.",
         EventKind.REACHED_OUT: f"{who} reached out.",
         EventKind.NOTES_CHANGED: f"{who} changed the notes.",
         EventKind.ERASED: f"{who} erased the lead.",
@@ -92,6 +103,14 @@ def happened(event: EventView) -> str:
         EventKind.DELIVERY_RETRIED: f"{who} had a mail sent again.",
     }
     return sentences.get(event.kind, f"{who}: {event.kind}")
+
+
+def badge(lead: LeadView) -> Markup:
+    """How a lead stands."""
+    look = "bad" if lead.quarantine else "warn" if lead.state is State.PENDING else "good"
+    return Markup('<span class="badge {}">{}</span>').format(
+        look, "Quarantine" if lead.quarantine else STATES[lead.state]
+    )
 
 
 def name_of(lead: LeadView) -> str:

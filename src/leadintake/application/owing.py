@@ -1,0 +1,58 @@
+"""Owing: which mails a lead brings with it, from when it counts as one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from leadintake.application.database import Transaction
+from leadintake.domain import values
+from leadintake.domain.delivery import Channel, Delivery, Purpose, Status, message_id
+from leadintake.domain.lead import Lead
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `count` within `period`."""
+
+    count: int
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class MailRules:
+    """What a firm has settled about its mails. `attorney_email` None tells every active attorney."""
+
+    domain: str
+    attorney_email: str | None = None
+    confirmations_per_mailbox: Limit | None = None
+    confirmations_total: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """Makes the deliveries of a lead."""
+
+    rules: MailRules
+    new_id: Callable[[], UUID]
+
+    def owed(self, tx: Transaction, lead: Lead, now: datetime) -> list[Delivery]:
+        """One confirmation for the prospect, and one notification for each attorney to be told."""
+        told = [self.rules.attorney_email] if self.rules.attorney_email else tx.people.told_of_leads()
+        status = Status.HELD if self._is_over_cap(tx, lead.email, now) else Status.PENDING
+        return [
+            self._delivery(lead, Purpose.CONFIRMATION, lead.email, status, now),
+            *(self._delivery(lead, Purpose.NOTIFICATION, email, Status.PENDING, now) for email in told),
+        ]
+
+    def _delivery(self, lead: Lead, purpose: Purpose, recipient: str, status: Status, now: datetime) -> Delivery:
+        delivery_id = self.new_id()
+        name = message_id(delivery_id, self.rules.domain)
+        return Delivery(delivery_id, lead.id, Channel.EMAIL, purpose, recipient, status, name, now)
+
+    def _is_over_cap(self, tx: Transaction, email: str, now: datetime) -> bool:
+        """Whether another confirmation could be somebody using the form to fill a stranger's mailbox."""
+        caps = ((self.rules.confirmations_per_mailbox, values.mailbox(email)), (self.rules.confirmations_total, None))
+        return any(
+            cap and tx.outbox.confirmations(now - cap.period, mailbox, cap.count) >= cap.count for cap, mailbox in caps
+        )

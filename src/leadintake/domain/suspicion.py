@@ -1,0 +1,60 @@
+"""Whether a submission looks as if a robot had sent it. Then it is kept apart, until a person has looked at it."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """What is suspicious about a submission."""
+
+    TRAP = "trap"
+    TOO_FAST = "too-fast"
+    LINKS = "links"
+    LINK = "link"
+    NO_TICKET = "no-ticket"
+
+
+POINTS = {Reason.TRAP: 3, Reason.TOO_FAST: 3, Reason.LINKS: 3, Reason.LINK: 2, Reason.NO_TICKET: 1}
+"""How much each counts. A page that was left open for days may have no good ticket, so that alone is little."""
+
+ENOUGH = 3
+"""With so many points a submission goes to quarantine."""
+
+ADDRESS = re.compile(r"://(?:www\.)?|www\.")
+"""What addresses of websites have, each once. No name has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a form of the page came back.
+
+    `is_trapped` says that its trap was filled in: a field that people neither see nor reach. `waited` is the time since
+    it was shown, None where its ticket is not ours.
+    """
+
+    is_trapped: bool
+    waited: timedelta | None
+
+
+def suspicion(first_name: str, last_name: str, way: Way | None, soonest: timedelta) -> tuple[Reason, ...]:
+    """Return why a submission belongs in quarantine; nothing where it does not.
+
+    `way` is None for what came by the API, where only the names can be judged. Nobody fills in the form within
+    `soonest`; a form from the future only shows that the clocks of two servers differ.
+    """
+    found = set()
+    if way is not None and way.is_trapped:
+        found.add(Reason.TRAP)
+    if way is not None and way.waited is None:
+        found.add(Reason.NO_TICKET)
+    if way is not None and way.waited is not None and timedelta() <= way.waited < soonest:
+        found.add(Reason.TOO_FAST)
+    names = unicodedata.normalize("NFKC", f"{first_name} {last_name}").casefold()
+    if links := len(ADDRESS.findall(names)):
+        found.add(Reason.LINK if links == 1 else Reason.LINKS)
+    if sum(POINTS[reason] for reason in found) < ENOUGH:
+        return ()
+    return tuple(reason for reason in Reason if reason in found)
