@@ -91,6 +91,7 @@ async def live(app: App, machine: Machine) -> Past:
     await app.desk.change(user, others[0].id, Change(notes="0"))
     await app.desk.open_resume(user, receipt.id)
     await app.desk.erase(OPERATOR, first.id)
+    await submit(app, replace(ADA, trap="http://robot.example"), pdf(text="robot"))
 
     sent, postponed, failed, claimed, *given_back = await app.dispatch.claim(100)
     await app.dispatch.deliver(*sent)
@@ -141,6 +142,7 @@ async def readable(app: App) -> dict[str, Any]:
             "sessions": [tx.people.sessions_of(user.id) for user in users],
             "told": tx.people.told_of_leads(),
             "leads": leads,
+            "quarantined": tx.leads.page(LeadQuery(quarantined=True)),
             "pending": tx.leads.page(LeadQuery(state=State.PENDING, oldest_first=True)),
             "found": {word: tx.leads.page(LeadQuery(words=[word])) for lead in leads for word in searches(lead)},
             "events": [tx.events.of_lead(lead.id) for lead in leads],

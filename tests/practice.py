@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,8 @@ from leadintake.application.database import Database, LeadQuery
 from leadintake.application.desk import Desk
 from leadintake.application.dispatch import Dispatch, Outcome
 from leadintake.application.inbox import Inbox
-from leadintake.application.intake import Form, Intake, IntakeRules
+from leadintake.application.intake import Form, Intake
+from leadintake.application.owing import MailRules, Owing
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.application.views import DeliveryView, LeadView, Receipt
@@ -22,10 +24,12 @@ from leadintake.domain.delivery import LEASE
 from leadintake.domain.errors import FieldError, Invalid
 from leadintake.domain.people import Operator, Role, User
 from leadintake.domain.resume import Kind
+from leadintake.domain.suspicion import Reason
 
 PASSWORD = "correct horse battery"
 OPERATOR = Operator(FIRST_FIRM)
 SWEEP_AFTER = LEASE
+SOONEST = timedelta(seconds=3)
 
 
 def parse_address(raw: str) -> str:
@@ -41,13 +45,14 @@ class Practice:
 
     database: Database
     clock: FixedClock = field(default_factory=FixedClock)
-    rules: IntakeRules = field(default_factory=lambda: IntakeRules(frozenset({Kind.PDF}), "firm.example"))
+    rules: MailRules = field(default_factory=lambda: MailRules("firm.example"))
     mailer: RecordingMailer = field(default_factory=RecordingMailer)
     passwords: PlainPasswords = field(default_factory=PlainPasswords)
     tokens: PlainTokens = field(default_factory=PlainTokens)
     new_id: Callable[[], UUID] = field(default_factory=numbered_ids)
     random: Iterator[int] = field(default_factory=count)
     wakes: int = 0
+    told: list[tuple[UUID, tuple[Reason, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.files = MemoryFiles(now=self.clock)
@@ -56,9 +61,14 @@ class Practice:
     def intake(self) -> Intake:
         """Takes submissions."""
         return Intake(
-            FIRST_FIRM, self.database, self.files, self.rules, parse_address, self.clock, self.new_id,
-            lambda _: next(self.random), self.wake,
+            FIRST_FIRM, self.database, self.files, frozenset({Kind.PDF}), SOONEST, self.owing, parse_address,
+            self.clock, self.new_id, lambda _: next(self.random), self.wake, lambda *told: self.told.append(told),
         )  # fmt: skip
+
+    @property
+    def owing(self) -> Owing:
+        """Makes what is owed."""
+        return Owing(self.rules, self.new_id)
 
     @property
     def inbox(self) -> Inbox:
@@ -68,7 +78,7 @@ class Practice:
     @property
     def desk(self) -> Desk:
         """Where leads are worked on."""
-        return Desk(self.database, self.files, self.clock, self.wake)
+        return Desk(self.database, self.files, self.owing, self.clock, self.wake)
 
     @property
     def accounts(self) -> Accounts:

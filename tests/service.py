@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import httpx
 import uvicorn
 from tests.documents import pdf
+from tests.secrecy import note
 
 from leadintake.application.app import App
 from leadintake.domain.people import Operator, Role
@@ -21,6 +22,7 @@ from leadintake.entrypoints import bootstrap, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.http.connection import Connection
 from leadintake.entrypoints.settings import Settings
 
 T = TypeVar("T")
@@ -29,7 +31,13 @@ LOG = io.BytesIO()
 """What the service has logged in this process, as JSON lines."""
 
 PASSWORD = "correct horse battery"
-NO_LIMITS = {"RATE_LIMIT_SUBMIT": "off", "RATE_LIMIT_LOGIN": "off", "CONFIRMATIONS_PER_ADDRESS": "off"}
+NO_LIMITS = {
+    "RATE_LIMIT_SUBMIT": "off",
+    "RATE_LIMIT_LOGIN": "off",
+    "CONFIRMATIONS_PER_ADDRESS": "off",
+    "FORM_SECONDS": "0",
+}
+"""Tests send more, and sooner, than people do."""
 
 
 @dataclass
@@ -54,7 +62,7 @@ class Service:
     def client(self, token: str | None = None) -> httpx.Client:
         """A client, signed in where it has a token."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, event_hooks={"response": [note]})
         self.clients.append(client)
         return client
 
@@ -91,10 +99,20 @@ class Service:
 
 
 @contextmanager
-def running(data_dir: Path, change: Callable[[App], App] = lambda app: app, **settings: str) -> Iterator[Service]:
-    """Serve until the context ends. Settings go without their prefix; `change` may break parts of the application."""
+def running(
+    data_dir: Path,
+    change: Callable[[App], App] = lambda app: app,
+    http: type[Connection] = Connection,
+    **settings: str,
+) -> Iterator[Service]:
+    """Serve until the context ends.
+
+    Settings go without their prefix; `change` may break parts of the application, `http` says how long requests may
+    take to arrive.
+    """
     given = {**NO_LIMITS, **settings, "DATA_DIR": str(data_dir)}
-    loaded = load({f"LEADINTAKE_{name}": value for name, value in given.items()}, {})
+    database = {name: given.pop(name) for name in ("DATABASE_URL",) if name in given}
+    loaded = load({**database, **{f"LEADINTAKE_{name}": value for name, value in given.items()}}, {})
     logs.configure("json", LOG)
     started: list[tuple[App, asyncio.AbstractEventLoop]] = []
 
@@ -105,7 +123,7 @@ def running(data_dir: Path, change: Callable[[App], App] = lambda app: app, **se
             yield change(app)
 
     options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
-    server = uvicorn.Server(uvicorn.Config(create_app(loaded, opened), port=0, lifespan="on", **options))
+    server = uvicorn.Server(uvicorn.Config(create_app(loaded, opened), http=http, port=0, lifespan="on", **options))
 
     def serve() -> None:  # here, because a browser may have the event loop of the other thread
         asyncio.run(schema.migrate(loaded))

@@ -21,6 +21,7 @@ ADMIN = "admin@example.org"
 ATTORNEY = "attorney@example.org"
 LEADS = 5
 """How many there are from the start, for lists of several pages."""
+FROM_QUARANTINE = ("/leads/{lead_id}/release", "/leads/{lead_id}/discard")
 
 
 def document() -> dict[str, Any]:
@@ -76,6 +77,11 @@ class Supplies:
         """A lead of version 1."""
         return str(self.anyone.post("/public/leads", **form()).raise_for_status().json()["id"])
 
+    def quarantined_id(self) -> str:
+        """A lead in quarantine."""
+        robot = form(first_name="http://a.example", last_name="http://b.example")
+        return str(self.anyone.post("/public/leads", **robot).raise_for_status().json()["id"])
+
     def delivery_id(self) -> str:
         """A delivery that is held."""
         deliveries = self.admin.get(f"/leads/{self.lead_id()}/deliveries").raise_for_status().json()["items"]
@@ -92,6 +98,8 @@ class Supplies:
 
     def path(self, template: str) -> str:
         """The path to new things."""
+        if template in FROM_QUARANTINE:
+            return template.format(lead_id=self.quarantined_id())
         made = {name: getattr(self, name) for name in ("lead_id", "delivery_id", "session_id", "user_id")}
         return template.format_map({name: make() for name, make in made.items() if f"{{{name}}}" in template})
 
@@ -113,7 +121,7 @@ def supplied(folder: Path, change: Callable[[App], App] = lambda app: app, **set
         return replace(app, staff=staff, accounts=accounts)
 
     # One attorney is told, whoever is added; and of the confirmations to Ada, all but one are held.
-    few = {"ATTORNEY_EMAIL": ATTORNEY, "CONFIRMATIONS_PER_ADDRESS": "1/day", **settings}
+    few: dict[str, Any] = {"ATTORNEY_EMAIL": ATTORNEY, "CONFIRMATIONS_PER_ADDRESS": "1/day", **settings}
     with running(folder / "data", lambda app: change(quick(app)), **few) as service:
         service.app = quick(service.app)
         service.add_user(ADMIN, Role.ADMIN, "Admin Istrator")

@@ -178,6 +178,7 @@ def check_problem(answer: httpx.Response, status: int, slug: str | None = None) 
     assert answer.headers["Server"] == "nginx"  # and no version
 
 
+@pytest.mark.asvs("V4.1.3")
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
 def test_a_form_is_stored_for_the_address_that_sent_it(proxy: Proxy, service: Service, address: str) -> None:
     """The logs name the client, not nginx, and not what the client says it were, even if it were a trusted proxy."""
@@ -231,6 +232,7 @@ def test_the_largest_file_passes_and_one_byte_more_is_refused(proxy: Proxy) -> N
     assert "10 MB" not in far_over.json()["detail"]
 
 
+@pytest.mark.attack(33)
 def test_slow_senders_keep_nobody_out(proxy: Proxy) -> None:
     """The service has two places for uploads. Ten who never come to an end take neither."""
     head = f"POST /public/leads HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
@@ -243,6 +245,7 @@ def test_slow_senders_keep_nobody_out(proxy: Proxy) -> None:
     assert sent.status_code == 201
 
 
+@pytest.mark.asvs("V4.1.2", "V12.1.1")
 def test_pages_lead_on_to_https_and_calls_do_not(proxy: Proxy) -> None:
     """A browser is sent on. A program that would send a password in clear is refused, and sent nowhere."""
     client = proxy.client(scheme="http")
@@ -266,11 +269,14 @@ def test_metrics_are_not_for_the_public(proxy: Proxy, service: Service, path: st
     assert service.client().get("/metrics", headers=token).status_code == 200
 
 
+@pytest.mark.attack(29)
 def test_headers_without_end_are_refused(proxy: Proxy) -> None:
     """What is too much for nginx has the status for it."""
     check_problem(proxy.client().get("/health", headers={"X": "x" * 40_000}), 431)
 
 
+@pytest.mark.asvs("V4.2.1")
+@pytest.mark.attack(21)
 @pytest.mark.parametrize("length", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: +12"])
 def test_a_body_of_two_lengths_is_no_request(proxy: Proxy, length: str) -> None:
     """What two parsers could read differently never reaches the service."""
@@ -281,6 +287,7 @@ def test_a_body_of_two_lengths_is_no_request(proxy: Proxy, length: str) -> None:
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.asvs("V14.2.1")
 def test_nginx_logs_no_query(proxy: Proxy) -> None:
     """Who searches for a name leaves none in the log."""
     proxy.client().get("/leads", params={"q": "lovelace"}, headers={"X-Request-ID": "searching"})

@@ -9,9 +9,18 @@ from tests.machine import Machine
 from tests.past import Past, lived
 from tests.redis_server import RedisServer
 from tests.s3 import S3, shared
-from tests.service import Service, running
+from tests.secrecy import leaks
+from tests.service import LOG, Service, running
 
 from leadintake.domain.people import Role
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_private_is_logged() -> Iterator[None]:
+    """Search all that the service has logged in this process, when its tests are over."""
+    yield
+
+    assert not leaks(LOG.getvalue())
 
 
 @pytest.fixture(scope="session")

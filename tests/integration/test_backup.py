@@ -167,6 +167,7 @@ def test_a_backup_comes_from_many_machines_and_goes_there(
     assert fresh.run("doctor", "--hashes").exit_code == 0
 
 
+@pytest.mark.attack(174)
 def test_nothing_is_sent_until_somebody_asks(past: Past, backup: Path, fresh: Machine) -> None:
     """A worker finds nothing due, a claim from before is worth nothing, and what is asked for goes out."""
     fresh.run("restore", str(backup))

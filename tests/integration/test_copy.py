@@ -188,6 +188,7 @@ def test_misuse_copies_nothing(machine: Machine, arguments: list[str]) -> None:
     assert machine.run("copy", *arguments, given="\n").exit_code == 2
 
 
+@pytest.mark.attack(161)
 def test_a_database_that_cannot_be_used_is_refused(machine: Machine, server: Postgres, url: str) -> None:
     """One line says which it is and why, and has no password in it."""
     server.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")

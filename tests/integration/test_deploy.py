@@ -77,6 +77,7 @@ def test_an_environment_file_is_taken_as_it_is(tmp_path: Path, file: str, *, all
     assert bool(settings.postgres_url) == (all_of_it or file == "many-machines.env")
 
 
+@pytest.mark.asvs("V13.3.1")
 @pytest.mark.parametrize("file", ["one-machine.env", "many-machines.env"])
 def test_no_secret_stands_in_an_environment_file(file: str) -> None:
     """Every secret is in a file of its own, in the one folder for them."""
@@ -122,6 +123,7 @@ def test_nginx_never_repeats_a_submission() -> None:
     assert of_nginx("proxy_next_upstream") == {"error timeout"}
 
 
+@pytest.mark.asvs("V13.2.2")
 @pytest.mark.parametrize(("kind", "command"), [("server", "serve"), ("worker", "worker")])
 def test_a_unit_starts_a_command_and_waits_for_its_end(kind: str, command: str) -> None:
     """It runs a command that there is, and kills it only when it is later than it may be."""
@@ -168,6 +170,7 @@ def as_admin(server: Postgres, what: str, database: str, *options: str) -> subpr
     return subprocess.run(command, check=True, capture_output=True, text=True)
 
 
+@pytest.mark.asvs("V13.2.2")
 def test_the_role_of_the_service_needs_no_say_over_tables(server: Postgres, tmp_path: Path) -> None:
     """The owner makes the tables; all else is done by a role that can make, change and drop none."""
 

@@ -13,6 +13,7 @@ from tests.supplies import ADMIN, LEADS, Supplies, document, linking, operations
 from leadintake.application.app import App
 from leadintake.domain.errors import Unavailable
 from leadintake.entrypoints.errors import BY_SLUG
+from leadintake.entrypoints.http.guesses import FREE_GUESSES
 
 SUCCESS = "success"
 REDIRECT = "redirect"
@@ -157,6 +158,13 @@ def demote_last_admin(request: Request) -> httpx.Response:
     return request.send(path=f"/users/{me}", json={"role": "attorney"})
 
 
+def guess_too_often(request: Request) -> httpx.Response:
+    """Try passwords for one's own account until no more may be tried."""
+    wrong = {"current_password": "wrong", "new_password": PASSWORD * 2}
+    client = request.services.tight.admin
+    return [request.send(client, json=wrong) for _ in range(FREE_GUESSES + 1)][-1]
+
+
 Way = Callable[[Request], httpx.Response]
 
 WAYS: dict[str, Way] = {
@@ -183,9 +191,14 @@ SPECIAL: dict[tuple[str, str], Way] = {
         data={"grant_type": "refresh_token", "refresh_token": NOTHING}
     ),
     ("getToken", "unsupported-grant-type"): lambda request: request.send(data={"grant_type": "client_credentials"}),
+    ("changePassword", "too-many-requests"): guess_too_often,
     ("listLeads", "invalid-fields"): lambda request: request.send(params={"limit": 0}),
     ("changeLead", "illegal-transition"): lambda request: request.send(json={"state": "PENDING"}),
     ("changeLead", "stale"): lambda request: request.send(headers={"If-Match": '"7"'}),
+    ("releaseLead", "not-quarantined"): Request.send_twice,
+    ("discardLead", "not-quarantined"): lambda request: request.send(
+        path=f"/leads/{request.services.supplies.lead_id()}/discard"
+    ),
     ("getResume", "file-unavailable"): spoil_resume,
     ("getResume", REDIRECT): send_elsewhere,
     ("retryDelivery", "not-retryable"): Request.send_twice,

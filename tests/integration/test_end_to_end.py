@@ -127,6 +127,7 @@ def test_from_the_first_start_to_a_crash(deployment: Deployment) -> None:
         }
 
 
+@pytest.mark.attack(173)
 def test_killed_half_way(deployment: Deployment) -> None:
     """A server and a worker die under load: what was acknowledged is there, whole, and everybody hears of it."""
     deployment.environ.update({"LEADINTAKE_RATE_LIMIT_SUBMIT": "off", "LEADINTAKE_CONFIRMATIONS_PER_ADDRESS": "off"})
@@ -172,6 +173,7 @@ def test_killed_half_way(deployment: Deployment) -> None:
     assert all(len(set(same)) == 1 for same in copies.values())
 
 
+@pytest.mark.asvs("V7.4.1")
 def test_what_holds_across_servers_and_restarts(deployment: Deployment) -> None:
     """A repeat has no second effect, and who was signed out or deactivated stays so, whichever server is asked."""
     content, key = pdf(), {"Idempotency-Key": "form-1"}
@@ -211,6 +213,8 @@ def test_what_holds_across_servers_and_restarts(deployment: Deployment) -> None:
     assert sorted(mail["To"] for mail in deployment.mails()) == [ADMIN, PROSPECT]  # Nobody was killed: no mail twice.
 
 
+@pytest.mark.asvs("V6.3.1")
+@pytest.mark.attack(121)
 def test_rates_are_counted_together(many_machines: Deployment) -> None:
     """Whoever tries passwords at several servers, or waits for a restart, gets no more tries for that."""
     many_machines.environ["LEADINTAKE_RATE_LIMIT_LOGIN"] = "4/hour"

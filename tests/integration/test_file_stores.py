@@ -86,6 +86,7 @@ async def untouched(files: FileStore, before: datetime) -> list[str]:
     return sorted([path async for some in files.untouched_since(before) for path in some])
 
 
+@pytest.mark.attack(102)
 @pytest.mark.parametrize("size", [1, 2**16, 2**18 - 1, 2**18, 2**18 + 1, LIMIT])
 @pytest.mark.parametrize("piece", [997, 2**16, 2**18, LIMIT])
 async def test_what_was_kept_comes_back(files: FileStore, size: int, piece: int) -> None:
@@ -113,6 +114,7 @@ async def test_many_uploads_at_once_stay_apart(files: FileStore) -> None:
     assert await content_of(files, resume("first.pdf", CONTENT[:600_000])) == CONTENT[:600_000]
 
 
+@pytest.mark.asvs("V5.2.1")
 @pytest.mark.parametrize("piece", [1024, LIMIT])
 async def test_one_byte_too_many_is_refused_at_once(files: FileStore, piece: int) -> None:
     """The limit is in the message, and nothing stays."""

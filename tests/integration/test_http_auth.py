@@ -47,6 +47,7 @@ def test_the_grant_type_may_be_missing(anyone: httpx.Client, email: str) -> None
     assert token(anyone, username=f" {email.upper()} ", password=PASSWORD).status_code == 200
 
 
+@pytest.mark.attack(119, 124)
 @pytest.mark.parametrize(
     ("data", "error"),
     [
@@ -75,6 +76,8 @@ def test_refused_grants(anyone: httpx.Client, data: dict[str, str], error: str) 
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.asvs("V15.3.5-7")
+@pytest.mark.attack(119, 124)
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
@@ -96,6 +99,8 @@ def test_refused_bodies(anyone: httpx.Client, body: bytes, content_type: str) ->
     assert answer.json()["error"] == "invalid_request"
 
 
+@pytest.mark.asvs("V6.3.8")
+@pytest.mark.attack(118)
 def test_unknown_users_and_wrong_passwords_look_alike(anyone: httpx.Client, email: str) -> None:
     """Neither the answer nor its time tells who has an account."""
 
@@ -126,6 +131,8 @@ def test_refresh_works_once(anyone: httpx.Client, email: str) -> None:
     assert anyone.get("/me", headers=bearer(second.json()["access_token"])).status_code == 401
 
 
+@pytest.mark.asvs("V7.4.1")
+@pytest.mark.attack(115)
 @pytest.mark.parametrize("which", ["access_token", "refresh_token"])
 def test_revoke(anyone: httpx.Client, email: str, which: str) -> None:
     """Either token ends the session at once; doing so again is no error."""
@@ -165,6 +172,7 @@ PROTECTED = [
 ]
 
 
+@pytest.mark.asvs("V8.2.1")
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 def test_nobody_gets_in_without_a_token(anyone: httpx.Client, method: str, path: str) -> None:
     """Who is not signed in learns nothing else, whatever the id or the body."""
@@ -200,6 +208,8 @@ def test_other_schemes(anyone: httpx.Client, value: str) -> None:
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="leadintake"')
 
 
+@pytest.mark.asvs("V14.2.1")
+@pytest.mark.attack(116)
 def test_where_a_token_may_stand(anyone: httpx.Client, email: str) -> None:
     """In the Authorization header, once, the scheme in any case; nowhere else."""
     access = token(anyone, username=email, password=PASSWORD).json()["access_token"]
@@ -210,6 +220,8 @@ def test_where_a_token_may_stand(anyone: httpx.Client, email: str) -> None:
     assert anyone.get("/me", headers=[("Authorization", f"Bearer {access}")] * 2).status_code == 401
 
 
+@pytest.mark.asvs("V7.4.2")
+@pytest.mark.attack(115)
 def test_changes_count_from_the_next_request_on(service: Service, admin: httpx.Client, email: str) -> None:
     """Role and activity are looked up on every request."""
     client = service.sign_in(email)
@@ -225,6 +237,8 @@ def test_changes_count_from_the_next_request_on(service: Service, admin: httpx.C
     assert token(service.client(), username=email, password=PASSWORD).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.asvs("V6.2.2-3")
+@pytest.mark.attack(115)
 def test_change_of_password(service: Service, anyone: httpx.Client, email: str) -> None:
     """It needs the current password, ends the other sessions, and lets this one go on."""
     other, client = service.sign_in(email), service.sign_in(email)
@@ -256,6 +270,7 @@ def test_sessions(service: Service, email: str) -> None:
     assert client.get("/me").status_code == 200
 
 
+@pytest.mark.asvs("V16.2.5", "V16.3.1-3")
 def test_sign_ins_are_logged_without_secrets(anyone: httpx.Client, email: str) -> None:
     """Success and failure have names that monitors know; neither password nor whole address is written down."""
     good = token(anyone, username=email, password=PASSWORD)

@@ -8,6 +8,7 @@ from tests.service import Service, logged, running
 ALWAYS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "x-frame-options": "DENY",
 }
@@ -37,6 +38,35 @@ ANSWERS = [
 ]
 
 
+@pytest.mark.asvs(
+    "V3.4.3",
+    "V3.4.4",
+    "V3.4.5",
+    "V3.4.6",
+    "V3.4.8",
+    "V3.5.8",
+    "V4.1.1",
+    "V4.1.4",
+    "V5.3.1",
+    "V13.4.2-5",
+    "V13.4.6",
+    "V14.2.2",
+)
+@pytest.mark.attack(27, 154, 157, 159)
+@pytest.mark.asvs(
+    "V3.4.3",
+    "V3.4.4",
+    "V3.4.5",
+    "V3.4.6",
+    "V3.4.8",
+    "V3.5.8",
+    "V4.1.1",
+    "V4.1.4",
+    "V5.3.1",
+    "V13.4.2-5",
+    "V13.4.6",
+    "V14.2.2",
+)
 @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
 def test_every_answer(anyone: httpx.Client, method: str, path: str, status: int) -> None:
     """Whatever the answer and whoever gives it, it has the same headers and the same shape."""
@@ -84,6 +114,7 @@ def test_request_ids(anyone: httpx.Client, given: str, *, is_kept: bool) -> None
     assert (answer.headers["x-request-id"] == given) is is_kept
 
 
+@pytest.mark.asvs("V3.4.1")
 def test_strict_transport_security(tmp_path: Path) -> None:
     """Where the service is reached by https, browsers shall not come by http any more."""
     with running(tmp_path / "data", BASE_URL="https://firm.example") as service:
@@ -102,6 +133,7 @@ class TestHosts:
 
         assert answer.startswith(b"HTTP/1.1 404 ")
 
+    @pytest.mark.attack(152)
     @pytest.mark.parametrize(
         "headers",
         [
@@ -125,6 +157,7 @@ class TestHosts:
         assert answer.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.asvs("V14.2.1", "V16.2.1-2", "V16.2.5", "V16.3.1-3")
 def test_nothing_private_is_logged(anyone: httpx.Client) -> None:
     """A line of the log has the route, never the path, the query or a header."""
     answer = anyone.get(
@@ -140,6 +173,8 @@ def test_nothing_private_is_logged(anyone: httpx.Client) -> None:
 class TestCors:
     """Pages of other sites may call the service where a setting says so."""
 
+    @pytest.mark.asvs("V3.4.2")
+    @pytest.mark.attack(156)
     def test_off(self, anyone: httpx.Client) -> None:
         """By default no origin is allowed."""
         asked = {"Origin": "https://firm.example", "Access-Control-Request-Method": "POST"}
@@ -147,6 +182,8 @@ class TestCors:
         assert "access-control-allow-origin" not in anyone.options("/public/leads", headers=asked).headers
         assert "access-control-allow-origin" not in anyone.get("/health", headers=asked).headers
 
+    @pytest.mark.asvs("V3.4.2")
+    @pytest.mark.attack(156)
     def test_on(self, tmp_path: Path) -> None:
         """Exactly the origins that were named."""
         with running(tmp_path / "data", ALLOWED_ORIGINS="https://firm.example") as service:
@@ -181,6 +218,7 @@ class TestCors:
 class TestDocs:
     """The documentation."""
 
+    @pytest.mark.asvs("V1.2.3")
     def test_needs_nothing_from_elsewhere(self, anyone: httpx.Client) -> None:
         """Everything that the page loads is served here, and nothing of it is inline."""
         page = anyone.get("/docs")
@@ -190,6 +228,7 @@ class TestDocs:
         assert all(anyone.get(link).status_code == 200 for link in links)
         assert not re.search(r"<style|style=|<script>|https?://", page.text)
 
+    @pytest.mark.asvs("V13.4.2-5")
     def test_may_be_hidden(self, tmp_path: Path) -> None:
         """A setting hides them."""
         with running(tmp_path / "data", DOCS="off") as service:

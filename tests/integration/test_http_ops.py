@@ -52,6 +52,7 @@ def test_ready(anyone: httpx.Client) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "checks": {"database": "ok", "files": "ok"}})
 
 
+@pytest.mark.asvs("V16.5.1-4")
 def test_database_that_fails(tmp_path: Path) -> None:
     """Ready and every call that needs it say so, and when to come back; alive and metrics are still there."""
 
@@ -90,6 +91,8 @@ def test_files_that_hang(tmp_path: Path) -> None:
         assert service.client().get("/health/ready").json()["detail"] == "Not ready: files."
 
 
+@pytest.mark.asvs("V13.4.2-5", "V16.5.1-4")
+@pytest.mark.attack(161)
 def test_surprises_are_logged_not_shown(tmp_path: Path) -> None:
     """An error that nobody expected is a plain 500; its trace is in the log, under the id of the request."""
 
@@ -152,10 +155,14 @@ class TestProxies:
         answer = service.client().get("/health", headers={"X-Forwarded-For": forwarded, "X-Forwarded-Proto": "https"})
         return logged(answer.headers["x-request-id"])[0]["client"]
 
+    @pytest.mark.asvs("V4.1.3", "V15.3.4")
+    @pytest.mark.attack(153)
     def test_untrusted(self, service: Service) -> None:
         """By default nobody is believed."""
         assert self.client_in_log(service, "203.0.113.7") == "127.0.0.1"
 
+    @pytest.mark.asvs("V4.1.3", "V15.3.4")
+    @pytest.mark.attack(153)
     def test_trusted(self, tmp_path: Path) -> None:
         """The right-most address that is no proxy of ours; what stands left of it, anybody can have written."""
         with running(tmp_path / "data", TRUSTED_PROXIES="127.0.0.1,10.0.0.0/8") as service:

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import httpx
+import pytest
 from tests.pages import page, table
 
 from leadintake.application.accounts import ACCESS_LIFETIME
@@ -12,9 +13,11 @@ from leadintake.domain import lead, people, resume, search, values
 from leadintake.domain.delivery import Status
 from leadintake.domain.events import EventKind
 from leadintake.domain.resume import Flag, Kind
+from leadintake.domain.suspicion import POINTS
 from leadintake.entrypoints import asgi
 from leadintake.entrypoints.errors import BY_SLUG
-from leadintake.entrypoints.http import auth, lead_list, multipart, public, reading
+from leadintake.entrypoints.http import auth, guesses, lead_list, multipart, public, reading
+from leadintake.entrypoints.http.connection import HEAD_MAX_BYTES, HEAD_MAX_FIELDS, Connection
 from leadintake.entrypoints.settings import SETTINGS
 
 PAGE = page("docs/http.md")
@@ -27,6 +30,7 @@ def minutes(time: timedelta) -> str:
     return f"{whole} minutes" if whole < 60 else f"{whole // 60} hours"
 
 
+@pytest.mark.asvs("V8.1.1-2")
 def test_calls(anyone: httpx.Client) -> None:
     """The page has every call there is, and says which are for admins."""
     paths = anyone.get("/openapi.json").json()["paths"]
@@ -52,9 +56,13 @@ def test_words_of_answers() -> None:
     """The page explains every kind of event, every flag and every status."""
     assert [row[0] for row in table(PAGE, "kind", "what happened", "`data`")] == [f"`{kind}`" for kind in EventKind]
     assert [row[0] for row in table(PAGE, "flag", "meaning")] == [f"`{flag}`" for flag in Flag]
+    assert [row[:2] for row in table(PAGE, "reason", "points", "what was seen")] == [
+        [f"`{reason}`", str(points)] for reason, points in POINTS.items()
+    ]
     assert [row[0] for row in table(PAGE, "status", "meaning")] == [f"`{status}`" for status in Status]
 
 
+@pytest.mark.asvs("V2.1.1", "V5.1.1")
 def test_kinds_of_files() -> None:
     """The page says which kinds are known, and which are taken unless the settings say otherwise."""
     taken = str(SETTINGS["resume_types"].default).split(",")
@@ -64,17 +72,25 @@ def test_kinds_of_files() -> None:
     ]
 
 
+@pytest.mark.asvs("V2.1.3", "V6.1.1")
 def test_rates() -> None:
     """The page has the rates that hold by default."""
     names = ("rate_limit_submit", "rate_limit_login", "max_uploads", "confirmations_per_address")
 
-    assert [row[1] for row in table(PAGE, "what", "default", "counted by")] == [
-        f"`{SETTINGS[name].default}`" for name in names
-    ]
+    waits = [guesses.FIRST_WAIT * 2**number // 60 for number in range(4)]
+    guessed = (
+        f"{guesses.FREE_GUESSES}, then one after {waits[0]} minute, {waits[1]}, {waits[2]}, {waits[3]}, "
+        f"and every {guesses.LONGEST_WAIT // 60}"
+    )
+    rates = [f"`{SETTINGS[name].default}`" for name in names]
+
+    assert [row[1] for row in table(PAGE, "what", "default", "counted by")] == [*rates[:2], guessed, *rates[2:]]
 
 
+@pytest.mark.asvs("V2.1.1", "V5.1.1", "V7.1.1")
 def test_limits() -> None:
     """The page has the limits that the code sets."""
+    least = Connection.body_bytes_per_second
     limit = reading.schema_of(lead_list.Filters)["properties"]["limit"]
 
     assert table(PAGE, "what", "limit") == [
@@ -92,6 +108,11 @@ def test_limits() -> None:
         ["session", f"lasts {minutes(people.SESSION_LIFETIME)}, {minutes(people.SESSION_IDLE)} without a refresh"],
         ["a form", f"{multipart.MOST_PARTS} parts, {multipart.TEXT_MAX_BYTES:,} bytes in each that is text"],
         ["a part", f"{multipart.MOST_HEADERS} headers, {multipart.HEADER_MAX_CHARACTERS:,} characters in each"],
+        [
+            "address and headers of a request",
+            f"{HEAD_MAX_BYTES:,} bytes, {HEAD_MAX_FIELDS} headers, {Connection.head_seconds:g} seconds",
+        ],
+        ["a body", f"{Connection.body_seconds:g} seconds, and one more for each {least:,} bytes of it"],
         ["body of `POST /public/leads`", f"the largest resume and {public.ROOM_FOR_FIELDS:,} bytes"],
         ["body of `/auth/*`", f"{auth.BODY_MAX_BYTES:,} bytes"],
         ["any other body", f"{asgi.BODY_MAX_BYTES:,} bytes"],

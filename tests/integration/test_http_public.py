@@ -17,6 +17,8 @@ def fields_of(answer: httpx.Response) -> list[str]:
     return [error["field"] for error in answer.json()["errors"]]
 
 
+@pytest.mark.asvs("V15.3.1")
+@pytest.mark.attack(150)
 def test_receipt(anyone: httpx.Client) -> None:
     """A good submission is answered with its receipt, and with nothing else about the lead."""
     answer = anyone.post("/public/leads", **form())
@@ -28,6 +30,8 @@ def test_receipt(anyone: httpx.Client) -> None:
     assert answer.json()["created_at"].endswith("Z")
 
 
+@pytest.mark.asvs("V8.2.3", "V15.3.3")
+@pytest.mark.attack(39)
 def test_what_was_sent_is_what_is_stored(anyone: httpx.Client, attorney: httpx.Client) -> None:
     """Names come back in NFC and trimmed, whatever else is in the form is ignored, and the file is the same bytes."""
     content = pdf(300_000)
@@ -46,6 +50,8 @@ def test_what_was_sent_is_what_is_stored(anyone: httpx.Client, attorney: httpx.C
     assert attorney.get(f"/leads/{receipt['id']}/resume").content == content
 
 
+@pytest.mark.asvs("V1.1.2", "V1.3.7")
+@pytest.mark.attack(50, 52, 55)
 @pytest.mark.parametrize(
     "name", ["O'Brien", "Null", "Ng", "𠮷野家", "عبد الله", "{{7*7}}", "%s%n", "'; DROP TABLE leads; --", "😀" * 100]
 )
@@ -79,6 +85,8 @@ REFUSED = {
 }
 
 
+@pytest.mark.asvs("V2.2.1", "V2.2.2")
+@pytest.mark.attack(44, 45, 66, 74, 80)
 @pytest.mark.parametrize(("sent", "status"), REFUSED.values(), ids=REFUSED)
 def test_refused_submissions_leave_nothing(
     service: Service, anyone: httpx.Client, sent: dict[str, object], status: int
@@ -92,6 +100,7 @@ def test_refused_submissions_leave_nothing(
     assert service.stored() == before
 
 
+@pytest.mark.attack(34)
 def test_everything_missing_is_named(anyone: httpx.Client) -> None:
     """One answer names all that is missing."""
     answer = anyone.post("/public/leads", files={"other": (None, "x")})
@@ -106,6 +115,7 @@ def test_everything_wrong_is_named(anyone: httpx.Client) -> None:
     assert fields_of(answer) == ["first_name", "last_name", "email"]
 
 
+@pytest.mark.attack(1)
 @pytest.mark.parametrize("content_type", [None, "application/json", "application/x-www-form-urlencoded", "text/plain"])
 def test_other_bodies_are_not_read(anyone: httpx.Client, content_type: str | None) -> None:
     """Only multipart/form-data is read."""
@@ -114,6 +124,7 @@ def test_other_bodies_are_not_read(anyone: httpx.Client, content_type: str | Non
     assert answer.status_code == 415
 
 
+@pytest.mark.attack(2)
 @pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=wrong", "; boundary=" + "x" * 4096, "\\" * 3000])
 def test_bad_boundaries(anyone: httpx.Client, boundary: str) -> None:
     """A boundary that is missing, bad or not that of the body is a 400."""
@@ -124,6 +135,7 @@ def test_bad_boundaries(anyone: httpx.Client, boundary: str) -> None:
     assert answer.status_code == 400
 
 
+@pytest.mark.attack(25)
 def test_compressed_bodies_are_not_read(anyone: httpx.Client) -> None:
     """A bomb is not even opened."""
     answer = anyone.post("/public/leads", **form(), headers={"Content-Encoding": "gzip"})
@@ -131,6 +143,8 @@ def test_compressed_bodies_are_not_read(anyone: httpx.Client) -> None:
     assert answer.status_code == 415
 
 
+@pytest.mark.asvs("V4.1.4")
+@pytest.mark.attack(28)
 def test_methods_in_headers_mean_nothing(anyone: httpx.Client) -> None:
     """There is no method but that of the request."""
     assert anyone.post("/public/leads", **form(), headers={"X-HTTP-Method-Override": "DELETE"}).status_code == 201
@@ -149,6 +163,8 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.asvs("V5.2.1")
+@pytest.mark.attack(83)
 def test_the_limit_counts_the_file_alone(tight: Service) -> None:
     """A file of exactly the limit is taken, one byte more is not."""
     client = tight.client()
@@ -159,6 +175,7 @@ def test_the_limit_counts_the_file_alone(tight: Service) -> None:
     assert tight.stored() == before
 
 
+@pytest.mark.attack(24, 26)
 def test_a_body_that_says_it_is_too_large_is_not_read(tight: Service) -> None:
     """The answer comes at once, before any of the body was sent; also to who asks first."""
     for expect in (b"", b"Expect: 100-continue\r\n"):
@@ -171,6 +188,8 @@ def test_a_body_that_says_it_is_too_large_is_not_read(tight: Service) -> None:
         assert b"100 Continue" not in answer
 
 
+@pytest.mark.asvs("V2.3.2")
+@pytest.mark.attack(33)
 def test_one_more_upload_is_turned_away(tight: Service) -> None:
     """While as many as allowed are on their way, another is a 503 with Retry-After, at once."""
     with socket.create_connection(("127.0.0.1", tight.port)) as slow:
@@ -185,6 +204,7 @@ def test_one_more_upload_is_turned_away(tight: Service) -> None:
         assert answer.json()["type"].endswith("/problems/unavailable")
 
 
+@pytest.mark.asvs("V2.3.2", "V2.4.1")
 def test_too_many_submissions(tmp_path: Path) -> None:
     """Beyond the rate an address is told when to come back; sign-ins are counted apart."""
     with running(tmp_path / "data", RATE_LIMIT_SUBMIT="2/hour", RATE_LIMIT_LOGIN="1/hour") as service:
@@ -205,6 +225,7 @@ def test_too_many_submissions(tmp_path: Path) -> None:
 class TestIdempotency:
     """Idempotency-Key: the same form may be sent again."""
 
+    @pytest.mark.attack(144, 146)
     def test_a_repeat_is_answered_alike(self, service: Service, anyone: httpx.Client) -> None:
         """The same key and content, framed anew: the same receipt, marked, and nothing stored again."""
         key = {"Idempotency-Key": str(uuid4())}
@@ -218,6 +239,7 @@ class TestIdempotency:
         assert second.json() == first.json()
         assert service.stored() == before
 
+    @pytest.mark.attack(145)
     def test_other_content_is_refused(self, service: Service, anyone: httpx.Client) -> None:
         """A key cannot be used for something else."""
         key = {"Idempotency-Key": str(uuid4())}
@@ -228,6 +250,7 @@ class TestIdempotency:
         assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (422, "key-reused")
         assert service.stored() == before
 
+    @pytest.mark.attack(149)
     def test_after_a_refusal_the_key_is_free(self, anyone: httpx.Client) -> None:
         """What was refused was not stored, so the corrected form goes under the same key."""
         key = {"Idempotency-Key": str(uuid4())}
@@ -235,6 +258,7 @@ class TestIdempotency:
         assert anyone.post("/public/leads", **form(first_name=""), headers=key).status_code == 422
         assert anyone.post("/public/leads", **form(), headers=key).status_code == 201
 
+    @pytest.mark.attack(148)
     @pytest.mark.parametrize("keys", [[""], ["x" * 256], ["a b"], ["\u00e9"], ["a", "a"]])
     def test_bad_keys(self, anyone: httpx.Client, keys: list[str]) -> None:
         """A key is 1 to 255 visible ASCII characters, once."""
@@ -243,6 +267,7 @@ class TestIdempotency:
 
         assert answer.status_code == 400
 
+    @pytest.mark.attack(147)
     def test_all_at_once(self, service: Service) -> None:
         """Many clients with one key make one lead, and all get its receipt."""
         key = {"Idempotency-Key": str(uuid4())}
@@ -273,6 +298,7 @@ class TestFraming:
         )
         return request.read()
 
+    @pytest.mark.attack(19)
     def test_chunked(self, service: Service) -> None:
         """A body without a length is read to its end."""
         body = self.body()
@@ -289,6 +315,7 @@ class TestFraming:
 
         assert answer.startswith(b"HTTP/1.1 201 ")
 
+    @pytest.mark.attack(5, 18)
     @pytest.mark.parametrize("cut", [0, 20, 150, 500, -3])
     def test_client_that_leaves(self, service: Service, cut: int) -> None:
         """A body that breaks off leaves nothing behind, and is no error of ours."""
@@ -303,6 +330,8 @@ class TestFraming:
         assert b'"level": "error"' not in LOG.getvalue()[start:]
         assert service.client().get("/health").status_code == 200
 
+    @pytest.mark.asvs("V4.2.1")
+    @pytest.mark.attack(21, 22)
     @pytest.mark.parametrize(
         "length",
         [
@@ -325,6 +354,7 @@ class TestFraming:
         assert answer[9:12] in {b"400", b"413", b"501", b""}
         assert service.stored() == before
 
+    @pytest.mark.attack(29)
     def test_many_headers(self, service: Service) -> None:
         """A flood of headers harms nobody."""
         with contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ def email() -> str:
     return f"{uuid4().hex}@example.org"
 
 
+@pytest.mark.asvs("V15.3.1")
 def test_add_and_list(admin: httpx.Client, email: str) -> None:
     """A new user is listed; the answer has no password where one was given."""
     added = admin.post(
@@ -55,6 +56,7 @@ def test_addresses_are_unique(admin: httpx.Client, email: str) -> None:
         ({"role": "owner"}, ["role"]),
         ({"role": None}, ["role"]),
         ({"password": "short"}, ["password"]),
+        ({"password": "password1234"}, ["password"]),
         ({"password": "\ud800" * 20}, ["password"]),
         ({"password": "x" * 1025}, ["password"]),
         ({"is_active": False}, ["is_active"]),
@@ -111,6 +113,7 @@ def test_the_last_admin_stays(admin: httpx.Client) -> None:
         assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "last-admin")
 
 
+@pytest.mark.asvs("V8.2.1")
 @pytest.mark.parametrize(
     ("method", "path"),
     [

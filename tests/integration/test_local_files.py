@@ -90,6 +90,7 @@ async def store(files: LocalFiles, path: str = RESUME.path) -> None:
         await upload.keep(dataclasses.replace(RESUME, path=path))
 
 
+@pytest.mark.asvs("V5.3.1")
 async def test_only_this_user_may_read_the_files(files: LocalFiles, folder: Path) -> None:
     """The folder has mode 0700 and every file 0600, kept or under way."""
     async with files.receive() as upload:
@@ -113,6 +114,8 @@ async def test_no_file_is_made_before_a_buffer_is_full(files: LocalFiles, folder
         assert names(folder) == []
 
 
+@pytest.mark.asvs("V5.3.2")
+@pytest.mark.attack(72)
 @pytest.mark.parametrize(
     "path",
     ["", ".", "..", "../a.pdf", "/etc/passwd", "a/b.pdf", "a\\b.pdf", "a\0.pdf", "a\n", ".a", "é", "\udcff", "a" * 999],
@@ -157,6 +160,7 @@ async def test_a_lost_folder_is_unavailable(
         await files.open(RESUME)
 
 
+@pytest.mark.attack(167)
 @pytest.mark.parametrize("room", [0, CHUNK, CHUNK + 1, len(CONTENT) - 1])
 async def test_a_full_disk_is_unavailable(files: LocalFiles, folder: Path, room: int) -> None:
     """Wherever in the file the room ends, nothing is left, and all is well once there is room."""
@@ -168,6 +172,7 @@ async def test_a_full_disk_is_unavailable(files: LocalFiles, folder: Path, room:
     assert names(folder) == ["a.pdf"]
 
 
+@pytest.mark.attack(168)
 async def test_too_many_open_files_are_unavailable(files: LocalFiles, folder: Path) -> None:
     """No new descriptor is to be had for the file, nor for reading it."""
     await store(files)
@@ -340,6 +345,7 @@ async def test_old_files_are_found_whatever_lies_beside_them(files: LocalFiles, 
         await files.remove(name)
 
 
+@pytest.mark.asvs("V5.2.1")
 async def test_uploads_take_one_buffer_each(files: LocalFiles) -> None:
     """However large the files are and however many come at once."""
     uploads = 32

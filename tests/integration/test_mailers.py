@@ -77,6 +77,7 @@ async def test_the_answer_names_nobody(way: Way) -> None:
     assert not any(name in answer for name in (LETTER.recipient, LETTER.email, LETTER.first_name, LETTER.last_name))
 
 
+@pytest.mark.attack(65)
 async def test_an_address_that_smtp_cannot_carry(way: Way) -> None:
     """It fails for good at once, whichever the way, and takes no other letter along."""
     with pytest.raises(DeliveryFailed, match="SMTPUTF8") as failure:

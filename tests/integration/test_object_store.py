@@ -196,6 +196,7 @@ FAULTS: dict[str, Handle | None] = {
 }
 
 
+@pytest.mark.attack(166)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_store_that_fails_is_unavailable(files: ObjectFiles, way: Relay, bucket: S3Store, fault: str) -> None:
     """However it fails, and for as long as it does: nothing is stored, and all is well once it is back."""
@@ -225,6 +226,7 @@ async def test_a_store_that_fails_is_unavailable(files: ObjectFiles, way: Relay,
     assert names(bucket) == ["a.pdf"]
 
 
+@pytest.mark.attack(166)
 async def test_a_file_whose_acknowledgement_is_lost_is_left_to_the_sweep(files: ObjectFiles, way: Relay) -> None:
     """It is there, but nobody knows: the upload fails, and the file is listed."""
     await way.become(partial(way.passing, back=lambda _: b""))
@@ -401,6 +403,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.asvs("V5.4.1")
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 async def test_a_link_hands_out_the_file_as_an_attachment(files: ObjectFiles, name: str) -> None:
     """To whoever has it, under its own name, whatever that is."""
@@ -527,6 +530,7 @@ async def test_options_that_make_no_sense(url: str, options: dict[str, str], why
         object_files(url, options)
 
 
+@pytest.mark.asvs("V1.3.6")
 async def test_options_for_others(s3: S3, url: str, bucket: S3Store) -> None:
     """Of what the environment has for other programs and other stores nothing counts, nor any bucket but the URL's."""
     others = {"aws_pager": "less", "aws_profile": "me", "aws_bucket": "other", "google_timeout": "?", "azure_x": "?"}

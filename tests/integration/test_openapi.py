@@ -32,7 +32,7 @@ def test_every_call_is_described(operations: Operations) -> None:
     """Each has a stable id, a summary, a description and a tag."""
     ids = [about["operationId"] for *_, about in operations]
 
-    assert len(ids) == len(set(ids)) == 22
+    assert len(ids) == len(set(ids)) == 24
     assert all(re.fullmatch("[a-z][A-Za-z]+", name) for name in ids)
     for _, path, about in operations:
         assert about["summary"], path
@@ -71,6 +71,7 @@ def test_headers_that_statuses_bring(operations: Operations) -> None:
             assert ("WWW-Authenticate" in answer["headers"]) is (status == "401")
 
 
+@pytest.mark.asvs("V8.1.1-2")
 def test_roles(operations: Operations, anyone: httpx.Client, attorney: httpx.Client, admin: httpx.Client) -> None:
     """Who may call what is what the document says, for every call there is."""
     for method, path, about in operations:
@@ -84,6 +85,7 @@ def test_roles(operations: Operations, anyone: httpx.Client, attorney: httpx.Cli
         assert admin.request(method, url).status_code not in {401, 403}, url
 
 
+@pytest.mark.asvs("V2.2.1")
 def test_unknown_and_wrong_values_are_ruled_out(operations: Operations) -> None:
     """A JSON body lists all its fields, and one that changes something has at least one."""
     for method, path, about in operations:

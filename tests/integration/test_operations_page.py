@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+import pytest
 from prometheus_client import REGISTRY
 from tests.pages import ROOT, page, table
 
@@ -16,16 +17,18 @@ from leadintake.entrypoints.commands.serve import DRAIN_SECONDS
 from leadintake.entrypoints.commands.worker import GRACE
 from leadintake.entrypoints.errors import BY_SLUG
 from leadintake.entrypoints.http import ops, problems, redis_counts
+from leadintake.entrypoints.http.connection import Connection
 
 PAGE = page("docs/operations.md")
 LOGGED = re.compile(r'\blog(?:ger)?\.(?:info|warning|error|exception)\(\s*"(\w+)"')
 
 
+@pytest.mark.asvs("V16.3.1-3")
 def test_events_of_the_log() -> None:
     """The page has every event that the source logs, and no other."""
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     outcomes = {event for _, event in worker.ENDS.values()}
-    failures = {slug.replace("-", "_") for slug, meaning in BY_SLUG.items() if meaning.status >= 500}
+    failures = {slug.replace("-", "_") for slug, meaning in BY_SLUG.items() if meaning.status in {500, 503}}
     every = {*LOGGED.findall(source), *outcomes, *failures}
 
     assert {row[0] for row in table(PAGE, "event", "level", "means")} == {f"`{event}`" for event in every}
@@ -39,6 +42,7 @@ def test_metrics() -> None:
     assert {row[0] for row in table(PAGE, "metric", "labels", "is")} == names
 
 
+@pytest.mark.asvs("V13.1.1-3")
 def test_times() -> None:
     """The page has the times that the code sets."""
 
@@ -46,6 +50,11 @@ def test_times() -> None:
         return f"{time // timedelta(**{unit: 1})} {unit}"
 
     assert table(PAGE, "what", "how long") == [
+        ["the headers of a request may take", f"{Connection.head_seconds:g} seconds"],
+        [
+            "its body may take, and for each 10,000 bytes of it",
+            f"{Connection.body_seconds:g} seconds, and {10_000 // Connection.body_bytes_per_second} more",
+        ],
         ["a stop waits for requests under way", f"{DRAIN_SECONDS} seconds"],
         ["a stop then waits for mails being sent", f"{worker.GRACE:g} seconds; `leadintake worker` {GRACE:g}"],
         ["what was cut off is then written down, to be sent again", f"{worker.SETTLING:g} seconds"],

@@ -5,6 +5,7 @@ from time import process_time
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from leadintake.adapters.security import Argon2Passwords
 
@@ -15,11 +16,12 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 @pytest.fixture
 async def passwords() -> AsyncIterator[Argon2Passwords]:
     """The hasher as it runs in the service."""
-    passwords = Argon2Passwords()
+    passwords = Argon2Passwords("Bartleby & Partners")
     yield passwords
     passwords.close()
 
 
+@pytest.mark.asvs("V6.2.5-9", "V11.4.2")
 async def test_a_hash_fits_its_password_only(passwords: Argon2Passwords) -> None:
     """Exact to the character, salted anew each time, and at least what OWASP asks for."""
     first, second = await asyncio.gather(passwords.hash(PASSWORD), passwords.hash(PASSWORD))
@@ -62,6 +64,8 @@ async def test_what_is_no_hash_fits_nothing(passwords: Argon2Passwords, stored: 
     assert not await passwords.verify(stored, "x")
 
 
+@pytest.mark.asvs("V6.2.5-9")
+@pytest.mark.attack(119)
 @pytest.mark.parametrize("password", ["", "\0", "\ud800", "x" * 2**20], ids=range(4))
 async def test_any_password_may_be_tried(passwords: Argon2Passwords, password: str) -> None:
     """Text that cannot be a password fits nobody and is no error."""
@@ -69,6 +73,8 @@ async def test_any_password_may_be_tried(passwords: Argon2Passwords, password: s
     assert not await passwords.verify(CHEAP.hash(PASSWORD), password)
 
 
+@pytest.mark.asvs("V6.3.8")
+@pytest.mark.attack(118)
 async def test_nobody_takes_as_long_as_somebody(passwords: Argon2Passwords) -> None:
     """The processor works as long for a user who does not exist as for a wrong password."""
     stored = await passwords.hash(PASSWORD)
@@ -84,6 +90,8 @@ async def test_nobody_takes_as_long_as_somebody(passwords: Argon2Passwords) -> N
     assert nobody == pytest.approx(somebody, rel=0.5)
 
 
+@pytest.mark.asvs("V11.4.2")
+@pytest.mark.attack(122)
 async def test_hashing_keeps_out_of_the_way(passwords: Argon2Passwords) -> None:
     """However many sign in at once, two threads do the work, and the event loop goes on with its own."""
     before = set(threading.enumerate())
@@ -97,3 +105,74 @@ async def test_hashing_keeps_out_of_the_way(passwords: Argon2Passwords) -> None:
     assert await hashing == [False] * 4
     assert len(threads) == 2
     assert turns > 100
+
+
+@pytest.mark.asvs("V6.2.4")
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password1234",
+        "P@ssw0rd1234",
+        "qwertyuiop123",
+        "1qaz2wsx3edc",
+        "aaaaaaaaaaaaaaaa",
+        "abcabcabcabc" * 80,
+        "123456789012",
+        "administrator",
+        "iloveyou1234",
+        "Welcome12345!",
+        "Summer2026!!!",
+        "christopher1999",
+        "letmeinplease",
+        "manchesterunited",
+        "leadintake2026",
+        "Bartleby-2026",
+        "BartlebyPartners!",
+        "HermanMelville1",
+        "melville.whale",
+    ],
+)
+async def test_easy(passwords: Argon2Passwords, password: str) -> None:
+    """What many people use, what they make of it to please a rule, and what is known about firm and owner."""
+    assert await passwords.is_easy(password, ["herman@whale.example", "Herman Melville"])
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        PASSWORD,
+        "x7-kq2.vB9_mZ",
+        "my dog has fleas again",
+        "Grüße aus dem Süden",
+        "密码是一个很长的句子呀真的",
+        "hermann tanzt gern im regen",
+    ],
+)
+async def test_not_easy(passwords: Argon2Passwords, password: str) -> None:
+    """Some words in a row, in any language, or chance."""
+    assert not await passwords.is_easy(password, ["herman@whale.example", "Herman Melville"])
+
+
+@pytest.mark.asvs("V6.2.4")
+async def test_all_of_a_list(passwords: Argon2Passwords) -> None:
+    """Every password of 12 characters or more among the 30,000 most used ones is easy."""
+    long = [password for password in FREQUENCY_LISTS["passwords"] if len(password) >= 12]
+    easy = [await passwords.is_easy(password, []) for password in long]
+
+    assert len(long) > 200
+    assert all(easy)
+
+
+async def test_words_of_one_owner_are_not_kept_for_the_next(passwords: Argon2Passwords) -> None:
+    """Of several at once, each is judged with the words of its own owner."""
+    asked = [passwords.is_easy("xochiquetzalli", ["Xochiquetzalli"] if known else []) for known in [True, False] * 20]
+
+    assert await asyncio.gather(*asked) == [True, False] * 20
+
+
+async def test_judging_takes_no_time_to_speak_of(passwords: Argon2Passwords) -> None:
+    """However long a password, and however many spellings it has, it does not hold up the service."""
+    begin = process_time()
+    await passwords.is_easy("4@8({[<369!17|$5+%20" * 50, ["x" * 254, "y " * 50])
+
+    assert process_time() - begin < 2

@@ -60,6 +60,7 @@ async def ask(limit: RateLimit, address: str = ADDRESS) -> int:
 class TestContract:
     """What holds wherever requests are counted."""
 
+    @pytest.mark.asvs("V2.4.1")
     async def test_so_many_and_no_more(self, counts: Counts) -> None:
         """All within the rate are let in, and the next one is told to wait for no more than the time of the rate."""
         limit = RateLimit("submit", "3/hour", counts)
@@ -145,6 +146,8 @@ class TestShared:
         assert all(key.startswith("leadintake:") and ADDRESS not in key for key in keys)
         assert all(3600 < int(redis.ask(f"TTL {key}").strip(":\r\n")) <= 7200 for key in submissions)
 
+    @pytest.mark.asvs("V6.3.1")
+    @pytest.mark.attack(121)
     def test_services_count_together(self, redis: RedisServer, tmp_path: Path) -> None:
         """Submissions and sign-ins count in each of several services, and still do when one is started anew."""
         settings: dict[str, Any] = {
@@ -297,6 +300,7 @@ def echoing() -> Iterator[int]:
 class TestSecrets:
     """The password of Redis is nobody's business."""
 
+    @pytest.mark.asvs("V16.2.5")
     @pytest.mark.parametrize(
         ("kind", "logged"),
         [

@@ -9,6 +9,7 @@ SECRET = "kW9vX2mQ7pLr4sT8uYzB1cD3eF5gH6jK"
 TOKEN = "s3cret-for-metrics"
 
 
+@pytest.mark.asvs("V13.3.1")
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     """Each secret is read from the file that ..._FILE names, but for the end of its last line."""
     for name, text in {"secret": SECRET, "token": TOKEN, "url": f"sqlite:///{tmp_path}/a.db"}.items():

@@ -6,6 +6,7 @@ import pytest
 from leadintake.adapters.security import load_or_make_secret
 
 
+@pytest.mark.asvs("V11.5.1")
 def test_a_secret_is_made_once(tmp_path: Path) -> None:
     """It is random, only this user may read it, and the next start finds the same one."""
     path = tmp_path / "secret.key"

@@ -110,6 +110,7 @@ def first(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Run:
     return Run(folder, service.url, sent.json()["id"], code, output, log, time.monotonic() - begin)
 
 
+@pytest.mark.asvs("V6.3.2")
 def test_the_first_start_makes_everything_and_the_next_one_finds_it(first: Run, free_port: int) -> None:
     """An empty folder becomes a service whose admin signs in with the password that is printed once."""
     password = re.search(r"admin@example\.com with the password (\S+) \(shown only this once\)", first.output)
@@ -145,6 +146,7 @@ def test_it_stops_at_once_where_nothing_is_under_way(first: Run) -> None:
     assert "Traceback" not in first.log
 
 
+@pytest.mark.asvs("V16.2.5")
 def test_the_log_is_json_and_says_nothing_about_people(first: Run) -> None:
     """Standard error is one JSON object a line, and never has what somebody typed."""
     events = {json.loads(line)["event"] for line in first.log.splitlines()}
@@ -153,6 +155,16 @@ def test_the_log_is_json_and_says_nothing_about_people(first: Run) -> None:
     assert "zyxwv" not in first.log.casefold()
 
 
+def test_connections_are_watched(tmp_path: Path, free_port: int) -> None:
+    """The server that is started is the one that refuses headers which are too large."""
+    with serving(tmp_path, free_port) as service:
+        answer = httpx.get(f"{service.url}/health", headers={"X-Large": "x" * 64_000})
+
+    assert answer.status_code == 431
+
+
+@pytest.mark.asvs("V15.4.2")
+@pytest.mark.attack(175)
 def test_one_process_serves_a_data_folder(tmp_path: Path, free_port: int) -> None:
     """A second server is refused, on whatever port, and so is a migration that would have something to do."""
     with serving(tmp_path, free_port) as service:
@@ -200,6 +212,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     assert line == f"Something else listens on 127.0.0.1 port {port}. Stop it, or set LEADINTAKE_PORT."
 
 
+@pytest.mark.attack(177)
 @pytest.mark.parametrize(
     ("environ", "why"),
     [

@@ -115,6 +115,7 @@ async def test_a_mail_arrives_as_it_was_rendered(server: MailServer) -> None:
     ]
 
 
+@pytest.mark.asvs("V1.3.11")
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.text(alphabet=". =-a", max_size=12).map(str.encode), max_size=8))
 async def test_no_line_changes_on_the_way(server: MailServer, lines: list[bytes]) -> None:
@@ -150,6 +151,7 @@ def expected(stage: str, code: int) -> tuple[type[Exception], bool]:
     return (DeliveryFailed, True) if stage in {"RCPT", "DATA", "CONTENT"} else (ChannelDown, False)
 
 
+@pytest.mark.attack(171)
 @pytest.mark.parametrize("stage", [*OPENING, *ENVELOPE, "CONTENT"])
 @pytest.mark.parametrize("code", CODES)
 async def test_refusals(server: MailServer, stage: str, code: int) -> None:
@@ -235,6 +237,7 @@ async def test_success_does_not_name_the_recipient(server: MailServer) -> None:
     assert answer == "250 2.0.0 queued for <...>"
 
 
+@pytest.mark.asvs("V12.3.1-2")
 @pytest.mark.parametrize("tls", ["require", "implicit", "off"])
 async def test_encryption(certificate: trustme.LeafCert, trust: ssl.SSLContext, tls: Tls) -> None:
     """STARTTLS, TLS from the start, or neither, as it was asked for; encrypted, the server is greeted anew."""
@@ -277,6 +280,7 @@ def wrong(request: pytest.FixtureRequest, authority: trustme.CA) -> trustme.Leaf
     )
 
 
+@pytest.mark.asvs("V12.3.1-2")
 @pytest.mark.parametrize("password", [None, PASSWORD])
 @pytest.mark.parametrize("tls", ["require", "implicit"])
 async def test_wrong_certificates(
@@ -294,6 +298,7 @@ async def test_wrong_certificates(
     assert set(server.verbs) <= {"EHLO", "STARTTLS"}
 
 
+@pytest.mark.asvs("V12.3.1-2")
 @pytest.mark.parametrize("password", [None, PASSWORD])
 async def test_no_starttls(server: MailServer, password: str | None) -> None:
     """A server, or somebody in between, that offers no encryption hears neither sender nor password (P18)."""
@@ -478,6 +483,7 @@ async def broken_off(
             return await failure(mailer), server
 
 
+@pytest.mark.attack(171)
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_server_that_hangs_up(certificate: trustme.LeafCert, trust: ssl.SSLContext, stage: str) -> None:
     """Whenever it does, the letter is tried again, and the reason says whether it may have arrived all the same."""
@@ -490,6 +496,7 @@ async def test_a_server_that_hangs_up(certificate: trustme.LeafCert, trust: ssl.
     assert server.connections == 1
 
 
+@pytest.mark.attack(171)
 async def test_a_server_that_falls_silent(certificate: trustme.LeafCert, trust: ssl.SSLContext) -> None:
     """Whenever it does, that lasts for so long and no longer, and the letter is tried again."""
     ends = await asyncio.gather(*(broken_off(stage, Fault.SAY_NOTHING, certificate, trust, HASTY) for stage in STAGES))

@@ -8,6 +8,8 @@ import pytest
 from tests.service import PASSWORD, Service, logged
 from tests.web import signed_in, text_of, visitor
 
+from leadintake.application.new_password import EASY
+
 NEW = "another battery staple"
 NO_ID = "00000000-0000-4000-8000-000000000000"
 
@@ -56,6 +58,7 @@ def test_admins_are_led_to_their_user(service: Service) -> None:
     assert "Admin Istrator" in signed_in(service, "admin@example.org").get(address[1]).text
 
 
+@pytest.mark.asvs("V6.2.2-3")
 def test_new_password(service: Service, email: str) -> None:
     """It counts at once; this session goes on, every other one is over, and the log has a line."""
     here, there, token = signed_in(service, email), signed_in(service, email), service.sign_in(email)
@@ -73,12 +76,14 @@ def test_new_password(service: Service, email: str) -> None:
     assert "authn_password_change" in [line["event"] for line in logged(answer.headers["x-request-id"])]
 
 
+@pytest.mark.asvs("V6.2.2-3")
 @pytest.mark.parametrize(
     ("sent", "field", "message"),
     [
         (("wrong", NEW), "current_password", "This is not your current password."),
         (("", NEW), "current_password", "This is not your current password."),
         ((PASSWORD, "short"), "new_password", "Use at least 12 characters."),
+        ((PASSWORD, "password1234"), "new_password", EASY),
         ((PASSWORD, ""), "new_password", "Use at least 12 characters."),
         ((PASSWORD, "x" * 1025), "new_password", "Use plain text of at most 1024 bytes."),
     ],
@@ -126,6 +131,7 @@ def test_sessions(service: Service, email: str) -> None:
     assert here.post(end).status_code == 303
 
 
+@pytest.mark.asvs("V8.2.2")
 def test_sessions_of_others(service: Service, email: str) -> None:
     """Nobody can end the session of somebody else."""
     theirs = signed_in(service, "attorney@example.org")
@@ -154,6 +160,7 @@ def test_ending_this_session(service: Service, email: str) -> None:
     assert there.get("/inbox/account").status_code == 200
 
 
+@pytest.mark.asvs("V3.5.1")
 @pytest.mark.parametrize("path", ["/inbox/account/password", f"/inbox/account/sessions/{NO_ID}/end"])
 def test_other_sites(service: Service, email: str, path: str) -> None:
     """No other site can send the forms, and nothing changes when one tries."""

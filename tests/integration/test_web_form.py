@@ -102,6 +102,8 @@ def test_the_form_says_what_it_takes(anyone: httpx.Client) -> None:
     assert "autofocus" not in page.answer.text
 
 
+@pytest.mark.asvs("V3.4.3", "V3.4.6")
+@pytest.mark.attack(154)
 def test_pages_have_strict_headers(anyone: httpx.Client) -> None:
     """Nothing but our own files, no store, no framing."""
     headers = opened(anyone).answer.headers
@@ -285,6 +287,7 @@ def test_what_was_typed_is_kept(anyone: httpx.Client) -> None:
     assert "img" not in [tag for tag, _ in page.elements]
 
 
+@pytest.mark.attack(81)
 def test_the_name_of_a_file_is_inert(anyone: httpx.Client) -> None:
     """It is repeated in the message, as text."""
     page = Page(sent(anyone, opened(anyone), resume=("<script>alert(1)<script>.pdf", b"MZ" + bytes(99))))
@@ -293,6 +296,7 @@ def test_the_name_of_a_file_is_inert(anyone: httpx.Client) -> None:
     assert [tag for tag, _ in page.elements].count("script") == 1
 
 
+@pytest.mark.asvs("V2.2.2")
 @pytest.mark.parametrize(
     ("request_", "status"),
     [

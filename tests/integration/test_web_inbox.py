@@ -88,6 +88,7 @@ def test_lists(attorney: httpx.Client, path: str, shown: list[int]) -> None:
     assert numbers(opened(attorney, path).text) == shown
 
 
+@pytest.mark.asvs("V1.2.2")
 @pytest.mark.parametrize(
     ("path", "canonical"),
     [
@@ -177,6 +178,8 @@ def test_arrivals(tmp_path: Path) -> None:
     assert signed_out.headers["location"] == "/inbox/sign-in?next=%2Finbox"
 
 
+@pytest.mark.asvs("V1.1.2")
+@pytest.mark.attack(53)
 def test_hostile_names(attorney: httpx.Client, office: Service) -> None:
     """Names are text wherever they stand, and a search for one is too."""
     hostile = "<img src=x onerror=alert(1)>'\"{{7*7}}"

@@ -74,6 +74,8 @@ def test_all_that_is_known(attorney: httpx.Client, service: Service) -> None:
     assert "Notice to an attorney, attorney@example.org" in page
 
 
+@pytest.mark.asvs("V1.2.2")
+@pytest.mark.attack(59)
 def test_write_to_the_prospect(attorney: httpx.Client, service: Service) -> None:
     """The address is a mailto that names the reference, and nothing in an address can add a header to it."""
     page = attorney.get(path_of(service, email="o'neil+x&bcc=y@example.org")).text
@@ -116,6 +118,7 @@ def test_resume(attorney: httpx.Client, path: str) -> None:
     assert "Atticus Finch opened the resume." in lead(attorney, path)
 
 
+@pytest.mark.asvs("V1.2.1")
 @pytest.mark.parametrize(
     "notes", ["Called on Monday.", "\nfirst line empty\n\n", "<script>alert(1)</script></textarea>", ""]
 )

@@ -37,6 +37,7 @@ def cookie_of(client: httpx.Client) -> str:
     return client.cookies["leadintake"]
 
 
+@pytest.mark.asvs("V8.2.1")
 def test_everything_asks_to_sign_in(service: Service) -> None:
     """Who is not signed in is led to the sign-in from every page, and from there back to it."""
     client = visitor(service)
@@ -47,6 +48,8 @@ def test_everything_asks_to_sign_in(service: Service) -> None:
         assert hidden(client.get(answer.headers["location"]).text, "next") == path
 
 
+@pytest.mark.asvs("V3.7.2")
+@pytest.mark.attack(126)
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -75,6 +78,7 @@ def test_sign_in_leads_nowhere_else(service: Service, wanted: str) -> None:
     assert answer.headers["location"] == "/inbox"
 
 
+@pytest.mark.asvs("V3.3.1-3", "V3.3.4")
 def test_cookie(service: Service, tmp_path: Path) -> None:
     """No script can read the cookie and no other site send it; over HTTPS, no other host can set it."""
     answer = visitor(service).post("/inbox/sign-in", data={"email": "attorney@example.org", "password": PASSWORD})
@@ -105,6 +109,7 @@ def test_wrong_password(service: Service) -> None:
     assert 'value="attorney@example.org"' in answers[0].text
 
 
+@pytest.mark.asvs("V6.3.1", "V6.3.4")
 def test_too_many_tries(tmp_path: Path) -> None:
     """Who has tried too often is told so on the page, and when to come again."""
     with running(tmp_path / "data", RATE_LIMIT_LOGIN="1/hour") as service:
@@ -124,6 +129,8 @@ def admin(service: Service) -> httpx.Client:
     return client
 
 
+@pytest.mark.asvs("V3.5.1")
+@pytest.mark.attack(125, 155)
 @pytest.mark.parametrize("path", unsafe())
 @pytest.mark.parametrize("headers", NOT_OURS, ids=str)
 def test_other_sites(admin: httpx.Client, path: str, headers: dict[str, str]) -> None:
@@ -134,6 +141,7 @@ def test_other_sites(admin: httpx.Client, path: str, headers: dict[str, str]) ->
     assert "This was sent from another site." in text_of(answer.text)
 
 
+@pytest.mark.asvs("V3.5.8")
 def test_other_sites_open_no_resume(service: Service, admin: httpx.Client) -> None:
     """Another site cannot have a resume opened in somebody's name, which the record would keep for ever."""
     lead_id = service.client().post("/public/leads", **form()).json()["id"]
@@ -144,6 +152,8 @@ def test_other_sites_open_no_resume(service: Service, admin: httpx.Client) -> No
     assert admin.get(path).status_code == 200  # a browser from before 2023
 
 
+@pytest.mark.asvs("V3.5.1")
+@pytest.mark.attack(155)
 def test_origin(service: Service) -> None:
     """Over plain HTTP browsers leave out Sec-Fetch-Site, and the Origin says that a form is ours."""
     client = signed_in(service, "attorney@example.org")
@@ -153,6 +163,7 @@ def test_origin(service: Service) -> None:
     assert answer.status_code == 303
 
 
+@pytest.mark.asvs("V7.4.1", "V7.4.4")
 def test_sign_out(service: Service) -> None:
     """The session is over at once, also for who has kept the cookie; every page offers it."""
     client = signed_in(service, "attorney@example.org")
@@ -170,6 +181,8 @@ def test_sign_out(service: Service) -> None:
     assert client.post("/inbox/sign-out").status_code == 303
 
 
+@pytest.mark.asvs("V7.2.4")
+@pytest.mark.attack(125)
 def test_new_session(service: Service) -> None:
     """Signing in opens a session of its own and ends the one before, so that no planted cookie lives on."""
     client = signed_in(service, "attorney@example.org")
@@ -183,6 +196,7 @@ def test_new_session(service: Service) -> None:
     assert old.get("/inbox").status_code == 303
 
 
+@pytest.mark.attack(125)
 def test_two_cookies(service: Service) -> None:
     """Of two cookies of the name one was planted, and neither counts."""
     client = signed_in(service, "attorney@example.org")
@@ -192,6 +206,8 @@ def test_two_cookies(service: Service) -> None:
     assert visitor(service).get("/inbox", headers=headers).status_code == 303
 
 
+@pytest.mark.asvs("V3.3.4", "V3.5.2")
+@pytest.mark.attack(112)
 def test_cookie_is_no_token(service: Service) -> None:
     """The API ignores cookies, and takes the value of one neither as an access token nor as a refresh token."""
     client = signed_in(service, "admin@example.org")
@@ -211,6 +227,7 @@ def test_signed_in_already(service: Service) -> None:
     assert answer.headers["location"] == "/inbox?state=all"
 
 
+@pytest.mark.asvs("V7.4.2")
 def test_deactivated(service: Service) -> None:
     """Who is no longer active is out with the next request."""
     service.add_user("leaver@example.org", Role.ATTORNEY)
@@ -222,6 +239,7 @@ def test_deactivated(service: Service) -> None:
     assert client.get("/inbox").status_code == 303
 
 
+@pytest.mark.asvs("V1.2.3", "V3.2.2", "V3.4.3", "V3.4.5")
 def test_policy(service: Service) -> None:
     """Every page, whatever its status, runs our scripts alone and sends its forms to us alone."""
     lead_id = service.client().post("/public/leads", **form()).json()["id"]
@@ -244,6 +262,7 @@ def test_policy(service: Service) -> None:
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
+@pytest.mark.asvs("V4.1.1")
 def test_errors_are_pages(service: Service) -> None:
     """A person is told on a page what went wrong, and a program in JSON."""
     client, browser = signed_in(service, "attorney@example.org"), {"Accept": "text/html,*/*;q=0.8"}

@@ -157,6 +157,7 @@ def test_wrong_changes(service: Service, admin: httpx.Client, email: str, change
     assert "Attorney" in row_of(admin, email)
 
 
+@pytest.mark.asvs("V7.4.5")
 def test_deactivate_and_activate(service: Service, admin: httpx.Client, email: str) -> None:
     """Who is deactivated is out at once and cannot come back before being activated; the page says all of that."""
     service.add_user(email)
@@ -178,6 +179,7 @@ def test_deactivate_and_activate(service: Service, admin: httpx.Client, email: s
     assert can_sign_in(service, email, PASSWORD)
 
 
+@pytest.mark.asvs("V6.4.3")
 def test_new_password(service: Service, admin: httpx.Client, email: str) -> None:
     """It is shown once and works at once; the old one does not, and the user is signed out."""
     service.add_user(email)
@@ -258,6 +260,7 @@ def test_unknown_users(admin: httpx.Client, path: str) -> None:
         assert admin.post(path + end, data=form).status_code == 404
 
 
+@pytest.mark.asvs("V8.2.1")
 @pytest.mark.parametrize(
     "end", ["", f"/{NO_ID}", "/x", f"/{NO_ID}/deactivate", f"/{NO_ID}/activate", f"/{NO_ID}/password"]
 )
@@ -272,6 +275,7 @@ def test_attorneys_may_not(service: Service, end: str) -> None:
     assert "/inbox/users" not in client.get("/inbox/account").text
 
 
+@pytest.mark.asvs("V3.5.1")
 @pytest.mark.parametrize("end", ["", f"/{NO_ID}", f"/{NO_ID}/deactivate", f"/{NO_ID}/activate", f"/{NO_ID}/password"])
 def test_other_sites(admin: httpx.Client, email: str, end: str) -> None:
     """No other site can send the forms."""

@@ -27,6 +27,7 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
     return found
 
 
+@pytest.mark.attack(173)
 @pytest.mark.promises("P2 P4 P5 P14")
 def test_killed_at_random_points(
     deployment: Deployment,

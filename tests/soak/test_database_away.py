@@ -61,6 +61,7 @@ def network(to_port: int) -> Iterator[Network]:
         loop.close()
 
 
+@pytest.mark.attack(170)
 @pytest.mark.promises("P11")
 @pytest.mark.parametrize("how", ["dropped", "black_holed"])
 def test_postgres_is_away(on_postgres: OnPostgres, server: Postgres, row: Row, scale: Scale, how: str) -> None:
@@ -83,6 +84,7 @@ def test_postgres_is_away(on_postgres: OnPostgres, server: Postgres, row: Row, s
             _nothing_is_lost(row, prospects, store, service)
 
 
+@pytest.mark.attack(169)
 @pytest.mark.promises("P11")
 def test_sqlite_is_locked(on_sqlite: Deployment, row: Row, scale: Scale) -> None:
     """Another process locks SQLite under load: 503 with Retry-After, and all works once it is given back."""

@@ -92,6 +92,7 @@ def _first(found: list[Call], since: int, is_it: Callable[[Call], bool]) -> Call
     return next((call for call in found if call.began >= since and is_it(call)), None)
 
 
+@pytest.mark.attack(167)
 @pytest.mark.promises("P3 P4")
 def test_a_disk_that_fails(on_sqlite: Deployment, row: Row) -> None:
     """EIO from fsync and rename, ENOSPC from write, by strace: 503, no lead and no file, and the next one works."""

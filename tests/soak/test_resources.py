@@ -19,6 +19,7 @@ from tests.soak.store import Store
 LARGE = 2 * 2**20
 
 
+@pytest.mark.attack(168)
 @pytest.mark.promises("P11 P24")
 def test_no_more_descriptors(on_sqlite: Deployment, row: Row, scale: Scale) -> None:
     """A process may open no more files: 503 and not ready; once it may again, all works without a restart."""
@@ -44,6 +45,7 @@ def test_a_full_disk(on_sqlite: Deployment, row: Row, scale: Scale) -> None:
         _nothing_is_left(row, on_sqlite)
 
 
+@pytest.mark.attack(168)
 @pytest.mark.promises("P3 P11")
 def test_a_disk_that_takes_no_writes(on_sqlite: Deployment, row: Row, scale: Scale) -> None:
     """The folder is read-only: 503 and not ready; once it is not, all works without a restart."""
@@ -102,7 +104,7 @@ def _a_disk(deployment: Deployment) -> Iterator[Disk]:
     if os.geteuid() != 0:
         yield Disk(folder, is_mounted=False)
         return
-    _run("mount", "-t", "tmpfs", "-o", "size=32m,mode=0700", "tmpfs", str(folder))
+    _run("mount", "-t", "tmpfs", "-o", "size=192m,mode=0700", "tmpfs", str(folder))
     try:
         yield Disk(folder, is_mounted=True)
     finally:

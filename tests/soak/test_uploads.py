@@ -60,6 +60,8 @@ class Uploads:
                 self.answers.append((503, time.monotonic() - begin))
 
 
+@pytest.mark.asvs("V5.2.1")
+@pytest.mark.attack(33)
 @pytest.mark.promises("P24")
 def test_slow_uploads(on_sqlite: Deployment, row: Row, scale: Scale) -> None:
     """Many slow uploads of 10 MiB at once: those beyond the cap are refused, memory is flat, and health answers."""

@@ -10,6 +10,7 @@ from leadintake.domain.errors import Invalid
 LONGEST_DOMAIN = ".".join(["d" * 63, "d" * 63, "d" * 58, "com"])
 
 
+@pytest.mark.attack(60, 63, 69, 71)
 @pytest.mark.parametrize(
     ("typed", "stored"),
     [
@@ -36,6 +37,8 @@ def test_an_address_is_kept_in_its_normal_form(typed: str, stored: str) -> None:
     assert parse_address(parsed) == parsed
 
 
+@pytest.mark.asvs("V1.3.3")
+@pytest.mark.attack(58, 60, 62, 64, 66, 67, 68)
 @pytest.mark.parametrize(
     "typed",
     [
@@ -65,6 +68,8 @@ def test_what_is_no_plain_address_is_refused(typed: str) -> None:
     assert len(error.message) < 250
 
 
+@pytest.mark.asvs("V1.3.12")
+@pytest.mark.attack(61)
 @pytest.mark.parametrize(
     "typed",
     [
@@ -91,6 +96,7 @@ def test_a_hostile_address_is_refused_at_once(typed: str) -> None:
     assert taken < 0.05
 
 
+@pytest.mark.asvs("V1.5.3")
 @given(st.text() | st.builds("{}@{}.com".format, st.text(min_size=1), st.text(min_size=1)) | st.emails())
 @example("a@\u1fef.com")
 @example("a@\u2488.com")

@@ -53,6 +53,7 @@ def test_another_user_or_key_refuses_it() -> None:
         unseal(CURSOR, LeadQuery(), USER, b"x" * 32)
 
 
+@pytest.mark.attack(131)
 @given(st.integers(0, len(CURSOR) - 1), st.sampled_from("ABCZabcz0189-_=+/ é\0"))
 def test_every_character_counts(index: int, character: str) -> None:
     """No other spelling of a cursor is taken, not even one that decodes to the same bytes."""
@@ -63,6 +64,8 @@ def test_every_character_counts(index: int, character: str) -> None:
             unseal(changed, LeadQuery(), USER, KEY)
 
 
+@pytest.mark.asvs("V1.5.2")
+@pytest.mark.attack(131)
 @given(st.text(max_size=80))
 def test_garbage_is_refused(text: str) -> None:
     """Whatever a client makes up is one clear refusal."""

@@ -132,6 +132,7 @@ async def test_given_up(permanent: bool, after: timedelta) -> None:  # noqa: FBT
     assert database.recorded == [Event(letter().lead_id, EventKind.DELIVERY_FAILED, NOW + after, SYSTEM, data)]
 
 
+@pytest.mark.attack(174)
 @pytest.mark.parametrize("age", [GIVE_UP_AFTER, GIVE_UP_AFTER * 2])
 async def test_too_old_to_be_sent_unasked(age: timedelta) -> None:
     """What a restored backup owes is not sent days later; it is given up, and waits for a person to ask for it."""

@@ -65,12 +65,15 @@ def patched(content: bytes, signature: bytes, offset: int, layout: str, value: i
     return bytes(changed)
 
 
+@pytest.mark.attack(102)
 @pytest.mark.parametrize("kind", Kind)
 def test_a_plain_document_is_told_by_its_content(kind: Kind) -> None:
     """Every kind is recognised, and a harmless document has no flag."""
     assert look(DOCUMENTS[kind]) == Finding(kind)
 
 
+@pytest.mark.asvs("V5.2.2")
+@pytest.mark.attack(84, 92, 93)
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -123,6 +126,8 @@ def test_what_is_no_resume_is_named(content: bytes, why: str) -> None:
     assert look(content) == Finding(None, why=why)
 
 
+@pytest.mark.asvs("V5.2.2")
+@pytest.mark.attack(82)
 @pytest.mark.parametrize("kind", [Kind.DOC, Kind.DOCX, Kind.ODT, Kind.RTF])
 def test_a_beginning_alone_is_no_document(kind: Kind) -> None:
     """A file that has only the first bytes of its format is refused."""
@@ -132,18 +137,21 @@ def test_a_beginning_alone_is_no_document(kind: Kind) -> None:
         assert finding.kind in {None, Kind.TXT}
 
 
+@pytest.mark.attack(86)
 @pytest.mark.parametrize("junk", [1, 1_000, 1_019])
 def test_a_pdf_may_begin_late(junk: int) -> None:
     """The header of a PDF counts when it lies in the first 1,024 bytes."""
     assert look(b"\xff" * junk + documents.pdf()).kind is Kind.PDF
 
 
+@pytest.mark.attack(86)
 def test_a_pdf_that_begins_too_late_is_none() -> None:
     """Past 1,024 bytes the header of a PDF is no longer looked for."""
     assert look(b"\xff" * 1_020 + documents.pdf()).kind is None
     assert look(b"\xff" * 2_000 + documents.pdf()).kind is None
 
 
+@pytest.mark.attack(87)
 def test_a_byte_order_mark_does_no_harm() -> None:
     """Some programs put one before a PDF or a text."""
     assert look(b"\xef\xbb\xbf" + documents.pdf()) == Finding(Kind.PDF)
@@ -155,6 +163,7 @@ def test_a_text_is_read_across_borders() -> None:
     assert look(b"a" + "é".encode() * 400_000) == Finding(Kind.TXT)
 
 
+@pytest.mark.attack(87, 89)
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -194,6 +203,7 @@ def test_a_name_across_a_border_is_seen() -> None:
         assert Flag.ACTIVE_CONTENT in flags(content)
 
 
+@pytest.mark.attack(89)
 def test_the_names_in_object_streams_count() -> None:
     """Newer PDFs keep their objects in compressed streams, which are looked into."""
     packed = zlib.compress(b"7 0 << /S /JavaScript /JS (app.alert(1)) >>")
@@ -202,6 +212,7 @@ def test_the_names_in_object_streams_count() -> None:
     assert flags(documents.pdf(objects=(stream,))) == {Flag.ACTIVE_CONTENT}
 
 
+@pytest.mark.attack(91, 98)
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -238,6 +249,7 @@ def test_an_office_document_is_taken_and_flagged(content: bytes, expected: set[F
     assert flags(content) == expected
 
 
+@pytest.mark.attack(91)
 def test_an_encrypted_package_counts_as_docx() -> None:
     """What is inside an encrypted package cannot be told, so its name has the say."""
     assert look(documents.encrypted_docx()).kind is Kind.DOCX
@@ -249,6 +261,7 @@ def test_a_large_word_document_is_followed(size: int) -> None:
     assert flags(documents.doc(encrypted=True, beside={"Data": bytes(size)})) == {Flag.ENCRYPTED}
 
 
+@pytest.mark.attack(88)
 def test_a_polyglot_is_what_a_viewer_would_open() -> None:
     """A file that is a PDF and something else as well is a PDF, and says that more follows."""
     zipped = documents.archive({"x.js": "alert(1)"})
@@ -258,6 +271,8 @@ def test_a_polyglot_is_what_a_viewer_would_open() -> None:
     assert look(documents.pdf() + zipped) == Finding(Kind.PDF, frozenset({Flag.TRAILING_DATA}))
 
 
+@pytest.mark.asvs("V1.5.1")
+@pytest.mark.attack(97)
 @pytest.mark.parametrize("part", ["[Content_Types].xml", "_rels/.rels"])
 @pytest.mark.parametrize(
     "declaration",
@@ -289,6 +304,7 @@ def test_utf_16_is_xml_as_well() -> None:
     assert look(content) == Finding(Kind.DOCX)
 
 
+@pytest.mark.attack(95)
 @pytest.mark.parametrize(
     "content",
     [
@@ -321,6 +337,7 @@ def test_what_contradicts_itself_is_damaged(content: bytes) -> None:
     assert look(content) == Finding(None, why="is damaged")
 
 
+@pytest.mark.attack(99)
 def test_a_circle_in_an_ole_table_is_damage() -> None:
     """A chain of sectors that never ends is refused, in the directory and in the text."""
     content = documents.doc()
@@ -333,6 +350,8 @@ def test_a_circle_in_an_ole_table_is_damage() -> None:
         assert look(bytes(looped)) == Finding(None, why="is damaged")
 
 
+@pytest.mark.asvs("V5.2.3")
+@pytest.mark.attack(95)
 def test_an_archive_that_unpacks_to_far_too_much_is_refused() -> None:
     """A bomb is told by what its directory says, or by what comes out against what it says."""
     bomb = patched(documents.docx(), b"PK\1\2", 24, "<L", 100_000_000)
@@ -344,6 +363,7 @@ def test_an_archive_that_unpacks_to_far_too_much_is_refused() -> None:
     assert look(crowd).why == "unpacks to far more than a resume"
 
 
+@pytest.mark.attack(95)
 def test_a_comment_in_an_archive_is_no_trailing_data() -> None:
     """The longest comment a ZIP file can have belongs to it."""
     content = patched(documents.docx(), b"PK\5\6", 20, "<H", 0xFFFF) + b"c" * 0xFFFF
@@ -351,6 +371,8 @@ def test_a_comment_in_an_archive_is_no_trailing_data() -> None:
     assert look(content) == Finding(Kind.DOCX)
 
 
+@pytest.mark.asvs("V5.2.5", "V5.3.3")
+@pytest.mark.attack(96)
 def test_members_are_never_extracted() -> None:
     """Names that would lead out of a folder are only names."""
     content = documents.docx(parts={"../../etc/cron.d/x": "x", "/abs": "x", "C:\\x": "x"})
@@ -404,6 +426,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.asvs("V5.2.3")
+@pytest.mark.attack(90)
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
 def test_work_is_bounded(make: Callable[[], bytes]) -> None:
     """Whatever 10 MB ask for, a look at them takes a moment and little memory; the limit leaves slow machines room."""

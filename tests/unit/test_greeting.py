@@ -168,6 +168,7 @@ def test_real_name_is_greeted(name: str) -> None:
     assert greeting_name("Ada", name) == "Ada"
 
 
+@pytest.mark.attack(56)
 @pytest.mark.parametrize("text", NO_NAMES)
 def test_what_is_no_name_is_not_repeated(text: str) -> None:
     """Links, addresses, numbers, sentences, markup and disguises of them get no greeting by name."""
@@ -199,6 +200,7 @@ def test_names_of_many_countries_are_greeted(locale: str) -> None:
 texts = st.text(st.one_of(st.characters(), st.sampled_from("aeiouAlL .'-·\u30fb\u200d\u0301名あЖ")), max_size=60)
 
 
+@pytest.mark.attack(56)
 @given(first=texts, last=texts)
 def test_what_is_repeated_cannot_be_followed(first: str, last: str) -> None:
     """Whatever was typed, what is repeated is short and holds no link, address, number or domain."""

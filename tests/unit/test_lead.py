@@ -41,6 +41,8 @@ def test_arrival_with_a_notice() -> None:
     }
 
 
+@pytest.mark.asvs("V2.3.1")
+@pytest.mark.attack(138)
 @pytest.mark.parametrize("before", State)
 @pytest.mark.parametrize("after", State)
 def test_moves(before: State, after: State) -> None:

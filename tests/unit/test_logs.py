@@ -44,6 +44,8 @@ def lines(request: pytest.FixtureRequest) -> Lines:
     return lambda: stream.getvalue().decode().removesuffix("\n").split("\n")
 
 
+@pytest.mark.asvs("V1.3.10", "V16.4.1")
+@pytest.mark.attack(57, 160)
 def test_whatever_is_logged_is_one_line_that_prints(lines: Lines) -> None:
     """A hostile value ends no line, and no control character, reordering or half of a character reaches a terminal."""
     structlog.get_logger().info(HOSTILE, user_agent=HOSTILE, path=HALF, nested=[HOSTILE, HALF])
@@ -61,6 +63,7 @@ def test_libraries_log_the_same_way(lines: Lines) -> None:
     assert "some.library" in lines()[0]
 
 
+@pytest.mark.asvs("V16.4.1")
 def test_a_trace_cannot_pass_for_lines_of_the_log(lines: Lines) -> None:
     """The message of an exception is escaped, and where a trace takes several lines they are indented."""
     structlog.get_logger().error("it_failed", exc_info=ValueError(HOSTILE))
@@ -71,6 +74,7 @@ def test_a_trace_cannot_pass_for_lines_of_the_log(lines: Lines) -> None:
     assert any("ValueError" in line for line in [first, *rest])
 
 
+@pytest.mark.asvs("V16.2.1-2")
 def test_times_are_utc(lines: Lines) -> None:
     """Each line begins with its time, in UTC, whatever the machine's zone."""
     structlog.get_logger().info("now")
@@ -80,6 +84,7 @@ def test_times_are_utc(lines: Lines) -> None:
     assert datetime.fromisoformat(text).utcoffset() == timedelta(0)
 
 
+@pytest.mark.asvs("V16.2.1-2")
 def test_json_keeps_every_value() -> None:
     """What was escaped on the line is the same again when the line is read."""
     stream = io.BytesIO()
@@ -92,6 +97,7 @@ def test_json_keeps_every_value() -> None:
     assert (line["text"], line["number"], line["nothing"]) == (HOSTILE, 1, None)
 
 
+@pytest.mark.attack(162)
 def test_a_full_disk_stops_nothing() -> None:
     """A line that cannot be written is lost, and nobody else is harmed."""
     configure("json", Full())

@@ -71,6 +71,7 @@ def headers(message: bytes) -> bytes:
     return message.partition(b"\r\n\r\n")[0]
 
 
+@pytest.mark.asvs("V1.2.1", "V1.3.11", "V5.4.2")
 @pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_payload_reaches_no_header(payload: str, purpose: Purpose) -> None:
@@ -90,6 +91,7 @@ def test_payload_reaches_no_header(payload: str, purpose: Purpose) -> None:
     assert b"\n" not in message.replace(b"\r\n", b"")
 
 
+@pytest.mark.attack(56)
 @settings(max_examples=50)
 @given(first=st.text(max_size=40), last=st.text(max_size=40))
 def test_confirmation_says_nothing_of_the_prospect_but_a_plain_name(first: str, last: str) -> None:
@@ -101,6 +103,7 @@ def test_confirmation_says_nothing_of_the_prospect_but_a_plain_name(first: str, 
     assert message == RENDERER.render(same)
 
 
+@pytest.mark.attack(71)
 def test_header_values() -> None:
     """Each header says what was promised."""
     parsed, _, _ = parts(RENDERER.render(LETTER))
@@ -169,6 +172,8 @@ def test_confirmation_to_nobody_in_particular() -> None:
     assert "<p>Hello,</p>" in html
 
 
+@pytest.mark.asvs("V1.1.2")
+@pytest.mark.attack(53)
 @pytest.mark.parametrize("payload", MARKUP)
 def test_markup_is_text(payload: str) -> None:
     """What looks like HTML is literal in the plain part and escaped in the other."""
@@ -180,6 +185,8 @@ def test_markup_is_text(payload: str) -> None:
     assert html.count('"') == plain_html.count('"')
 
 
+@pytest.mark.asvs("V1.3.7")
+@pytest.mark.attack(52)
 @pytest.mark.parametrize("payload", ["{{7*7}}", "${7*7}", "{% for %}", "%s%n", "{0.__class__}", "{# x #}"])
 def test_template_syntax_is_text(payload: str) -> None:
     """What looks like a template is not run."""
@@ -207,6 +214,8 @@ def test_invisible_characters_do_not_reach_the_attorney(typed: str, shown: str) 
     assert f"<bdi>{shown} .</bdi>" in html
 
 
+@pytest.mark.asvs("V1.2.2")
+@pytest.mark.attack(59)
 def test_mailto_link_carries_nothing_but_the_address() -> None:
     """An address with a question mark adds no header to the mail that the attorney starts."""
     _, _, html = parts(RENDERER.render(letter(email="a?bcc=x&y@client.example")))
@@ -223,6 +232,7 @@ def test_html_loads_nothing() -> None:
         assert '<html lang="en"' in html
 
 
+@pytest.mark.attack(63)
 @pytest.mark.parametrize(
     ("address", "wire"),
     [
@@ -237,6 +247,7 @@ def test_address_on_the_wire(address: str, wire: str) -> None:
     assert wire_address(address) == wire
 
 
+@pytest.mark.attack(65)
 @pytest.mark.parametrize(
     "address",
     [
@@ -285,6 +296,7 @@ def test_name_of_the_firm_in_from(firm: str) -> None:
     assert max(map(len, headers(message).split(b"\r\n"))) <= 78
 
 
+@pytest.mark.asvs("V1.3.11")
 @given(st.text())
 def test_text_in_a_header_stays_in_it(text: str) -> None:
     """No text, as a subject or as a display name, begins a header or ends them."""
@@ -298,6 +310,7 @@ def test_text_in_a_header_stays_in_it(text: str) -> None:
         assert parsed.get_payload() == ""
 
 
+@pytest.mark.asvs("V1.3.11")
 def test_message_that_reads_back_differently_does_not_go_out() -> None:
     """A header that slipped in is caught before the message leaves."""
     meant = dict.fromkeys(HEADERS[:-2], "x")

@@ -69,6 +69,8 @@ def bytewise(body: bytes) -> list[bytes]:
     return [body[i : i + 1] for i in range(len(body))]
 
 
+@pytest.mark.asvs("V15.3.3")
+@pytest.mark.attack(6, 13, 39)
 @pytest.mark.parametrize(
     "body",
     [
@@ -158,6 +160,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.attack(5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 41, 42, 43, 79)
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 def test_broken_framing_is_malformed(body: bytes) -> None:
     """Whatever is not a well-formed form is a 400, in one piece and byte by byte."""
@@ -179,6 +182,8 @@ WRONG = {
 }
 
 
+@pytest.mark.asvs("V15.3.5-7")
+@pytest.mark.attack(35, 36, 37, 47)
 @pytest.mark.parametrize(("body", "fields"), WRONG.values(), ids=WRONG)
 def test_wrong_parts_are_named(body: bytes, fields: list[str]) -> None:
     """One answer names every part that is repeated, too long or of the wrong sort."""
@@ -208,6 +213,7 @@ MISSING = {
 }
 
 
+@pytest.mark.attack(34, 37, 40, 78, 80)
 @pytest.mark.parametrize(("body", "texts", "file_name"), MISSING.values(), ids=MISSING)
 def test_what_is_missing_is_empty(body: bytes, texts: dict[str, str], file_name: str) -> None:
     """Whether that is wrong is for others to say, together with all else that is."""
@@ -229,6 +235,7 @@ def test_only_the_texts_asked_for_are_read() -> None:
     assert texts == {"ticket": "x", "last_name": "King, Jr.", "notice": ""}
 
 
+@pytest.mark.asvs("V1.1.1", "V1.5.3")
 @given(st.data())
 def test_any_cut_reads_alike(data: st.DataObject) -> None:
     """How the network cut the body into pieces changes nothing, whether the body is good or not."""
@@ -252,6 +259,7 @@ def test_damaged_forms_never_surprise(index: int, damage: bytes) -> None:
     assert outcome(bytewise(body)) == outcome([body])
 
 
+@pytest.mark.attack(3)
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -265,6 +273,7 @@ def test_boundaries(content_type: str) -> None:
     assert boundary_of(content_type) == BOUNDARY
 
 
+@pytest.mark.attack(1)
 @pytest.mark.parametrize(
     "content_type",
     ["", "application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/mixed; boundary=x"],
@@ -275,6 +284,8 @@ def test_other_types_are_not_read(content_type: str) -> None:
         boundary_of(content_type)
 
 
+@pytest.mark.asvs("V1.3.12")
+@pytest.mark.attack(2, 3, 4)
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -66,6 +66,7 @@ def test_sessions_end(pauses: list[timedelta]) -> None:
     assert refreshed < expires_at <= refreshed + SESSION_IDLE
 
 
+@pytest.mark.attack(123)
 @pytest.mark.parametrize(
     "spelling",
     [
@@ -81,12 +82,14 @@ def test_one_account(spelling: str) -> None:
     assert account_key(spelling) == "ada@example.org"
 
 
+@pytest.mark.asvs("V6.2.1", "V6.2.5-9")
 @pytest.mark.parametrize("password", ["x" * 12, "x" * 1024, "é" * 512, " leading and trailing ", "😀" * 12, "\t" * 12])
 def test_passwords(password: str) -> None:
     """Twelve characters of anything will do, and stay exactly what they are."""
     assert check_password(password) == password
 
 
+@pytest.mark.asvs("V6.2.1")
 @pytest.mark.parametrize("password", ["", "x" * 11, "😀" * 11, "x" * 1025, "é" * 513, "\0" * 12, "\ud800" * 12])
 def test_passwords_that_will_not_do(password: str) -> None:
     """Too short, too long to hash, or no text: refused under the name of the field it came in."""

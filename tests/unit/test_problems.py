@@ -9,11 +9,11 @@ from leadintake.entrypoints import errors as http_errors
 from leadintake.entrypoints.errors import BY_SLUG, MEANINGS, TooManyRequests, meaning_of
 from leadintake.entrypoints.http.problems import answer
 
-STATUSES = {400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 429, 503, 431}
+STATUSES = {400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 429, 431, 501, 503}
 """Those the design allows; 500 is nobody's fault but ours."""
 
-SHARED = {errors.ReferenceTaken, http_errors.Busy}
-"""Errors for which the meaning of the class above will do: one never leaves the application, one is a special case."""
+SHARED = {errors.ReferenceTaken, http_errors.Busy, http_errors.TooManyGuesses}
+"""Errors for which the meaning of the class above will do: one never leaves the application, two are special cases."""
 
 REFUSALS = sorted(
     {
@@ -85,6 +85,8 @@ def test_problem_says_who_was_first() -> None:
     assert msgspec.json.decode(body)["by"] == "Grace Hopper"
 
 
+@pytest.mark.asvs("V16.5.1-4")
+@pytest.mark.attack(161)
 def test_unexpected_errors_show_nothing() -> None:
     """What an exception says may be a secret."""
     status, _, _, body = _answered(RuntimeError("postgresql://user:secret@db"))

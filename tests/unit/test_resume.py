@@ -12,6 +12,8 @@ EVERY = frozenset(Kind)
 WORD = {Kind.DOC, Kind.DOCX, Kind.RTF}
 
 
+@pytest.mark.asvs("V5.3.2")
+@pytest.mark.attack(72, 73, 76)
 @pytest.mark.parametrize(
     ("raw", "shown"),
     [
@@ -47,6 +49,7 @@ def test_a_name_is_shown_without_path_or_anything_invisible(raw: str, shown: str
     assert display_name(raw) == shown
 
 
+@pytest.mark.attack(75)
 @given(st.text(max_size=400))
 def test_any_name_becomes_one_that_can_be_shown(raw: str) -> None:
     """Whatever the name, what is shown is short, in NFC, visible and no path."""
@@ -58,6 +61,7 @@ def test_any_name_becomes_one_that_can_be_shown(raw: str) -> None:
     assert not set(name) & {"/", "\\"}
 
 
+@pytest.mark.attack(75)
 @given(st.text(max_size=400), st.sampled_from(Kind))
 def test_a_long_name_keeps_its_extension(stem: str, kind: Kind) -> None:
     """Shortening takes from the stem, and so the shown name is of the same kind as the whole one."""
@@ -78,6 +82,7 @@ def _accepted(name: str, kind: Kind) -> bool:
     return True
 
 
+@pytest.mark.attack(76, 77)
 @pytest.mark.parametrize(
     "name",
     [
@@ -98,6 +103,8 @@ def test_the_last_extension_counts(name: str) -> None:
     assert accept(name, Finding(Kind.PDF), USUAL) is Kind.PDF
 
 
+@pytest.mark.asvs("V5.2.2")
+@pytest.mark.attack(84, 94)
 @given(st.sampled_from(Kind), st.sampled_from(Kind))
 def test_a_name_agrees_with_its_content_outside_the_word_family(named: Kind, found: Kind) -> None:
     """DOC, DOCX and RTF may be named after each other, and are taken as what they are; nothing else may."""

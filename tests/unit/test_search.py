@@ -66,6 +66,7 @@ def test_every_prefix_is_found(text: str) -> None:
         assert all(words(word[:length]) == [word[:length]] for length in range(1, len(word) + 1))
 
 
+@pytest.mark.asvs("V1.2.4")
 @given(anything)
 def test_words_fit_the_index(text: str) -> None:
     """No word is empty, long, or contains what separates words or means something to LIKE."""
@@ -101,6 +102,7 @@ def test_query_without_words(query: str) -> None:
     assert [error.field for error in refused.value.errors] == ["q"]
 
 
+@pytest.mark.attack(133)
 @pytest.mark.parametrize("query", ["x" * (QUERY_MAX_CHARACTERS + 1), "a b c d e f g h i j k"])
 def test_query_that_asks_too_much(query: str) -> None:
     """Nobody means that many characters or words."""

@@ -214,6 +214,8 @@ def test_the_mail_servers_port_follows_from_how_it_is_spoken_to(tls: str, port: 
     assert load({"LEADINTAKE_SMTP_TLS": tls, "LEADINTAKE_SMTP_PORT": "2525"}, {}).smtp_port == 2525
 
 
+@pytest.mark.asvs("V13.3.1")
+@pytest.mark.attack(177)
 @pytest.mark.parametrize(
     ("name", "value"),
     [

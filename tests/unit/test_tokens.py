@@ -100,6 +100,7 @@ def test_every_token_is_read_as_issued(now: datetime, user_id: UUID, session_id:
     assert JwtTokens(bytes(32), ISSUER).read(token, now) is None
 
 
+@pytest.mark.attack(104)
 @given(st.integers(0, len(ISSUED) - 1), st.characters(max_codepoint=0x17F))
 def test_a_token_with_one_other_character_is_none(at: int, character: str) -> None:
     """Wherever the character is, the spare bits at the end of the signature included."""
@@ -108,6 +109,7 @@ def test_a_token_with_one_other_character_is_none(at: int, character: str) -> No
     assert (TOKENS.read(changed, NOW) is None) == (changed != ISSUED)
 
 
+@pytest.mark.attack(114)
 @given(
     st.text() | st.text(alphabet="=.-_Aa0", max_size=99) | st.builds("{}.{}.{}".format, st.text(), st.text(), st.text())
 )
@@ -116,6 +118,8 @@ def test_any_text_is_read_without_an_error(token: str) -> None:
     assert TOKENS.read(token, NOW) is None
 
 
+@pytest.mark.asvs("V9.1.1-3")
+@pytest.mark.attack(103, 105)
 @pytest.mark.parametrize("alg", ALGORITHMS, ids=ascii)
 @pytest.mark.parametrize("signature", ["", SIGNATURE, "A" * 43, "A" * 86])
 def test_another_algorithm_is_refused(alg: object, signature: str) -> None:
@@ -126,6 +130,7 @@ def test_another_algorithm_is_refused(alg: object, signature: str) -> None:
     assert TOKENS.read(f"{token.rpartition('.')[0]}.{signature}", NOW) is None
 
 
+@pytest.mark.attack(105)
 @pytest.mark.parametrize("hashed", ["sha384", "sha512"])
 def test_a_longer_hash_is_refused(hashed: str) -> None:
     """The key is for one algorithm."""
@@ -134,6 +139,7 @@ def test_a_longer_hash_is_refused(hashed: str) -> None:
     assert TOKENS.read(token, NOW) is None
 
 
+@pytest.mark.attack(114)
 @pytest.mark.parametrize(
     "token",
     [
@@ -162,6 +168,8 @@ def test_a_misshapen_token_is_refused(token: str) -> None:
     assert TOKENS.read(token, NOW) is None
 
 
+@pytest.mark.asvs("V1.3.6", "V9.1.1-3", "V9.2.2-4")
+@pytest.mark.attack(106, 107, 112, 113)
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in HEADERS for value in HEADERS[name]], ids=ascii)
 def test_another_header_is_refused(name: str, value: object) -> None:
     """Tokens of another type, and every header that would have a key, a file or a network address looked up."""
@@ -176,6 +184,7 @@ def test_a_header_that_lacks_something_is_refused(missing: str) -> None:
     assert TOKENS.read(token, NOW) is None
 
 
+@pytest.mark.asvs("V9.2.1")
 @pytest.mark.parametrize("missing", PAYLOAD)
 def test_every_claim_is_needed(missing: str) -> None:
     """A claim that is not there, or null, makes the token none."""
@@ -185,12 +194,16 @@ def test_every_claim_is_needed(missing: str) -> None:
     assert TOKENS.read(signed(HEADER, PAYLOAD | {missing: None}), NOW) is None
 
 
+@pytest.mark.asvs("V9.2.1", "V9.2.2-4")
+@pytest.mark.attack(109, 110, 111)
 @pytest.mark.parametrize(("claim", "value"), [(claim, value) for claim in WRONG for value in WRONG[claim]], ids=ascii)
 def test_another_claim_is_refused(claim: str, value: object) -> None:
     """A wrong time, audience, issuer, subject or session, a wrong type of any, and a claim that is never issued."""
     assert TOKENS.read(signed(HEADER, {**PAYLOAD, claim: value}), NOW) is None
 
 
+@pytest.mark.asvs("V9.1.1-3")
+@pytest.mark.attack(108)
 @pytest.mark.parametrize(
     "guess",
     [
@@ -215,6 +228,7 @@ def test_a_guessed_key_signs_nothing(guess: bytes) -> None:
     assert TOKENS.read(signed(HEADER, PAYLOAD, guess), NOW) is None
 
 
+@pytest.mark.asvs("V11.5.1")
 @pytest.mark.parametrize("secret_key", [b"", b"secret", b"x" * 31], ids=ascii)
 def test_a_short_secret_is_refused(secret_key: bytes) -> None:
     """The service does not start with a key that can be guessed."""
@@ -222,6 +236,7 @@ def test_a_short_secret_is_refused(secret_key: bytes) -> None:
         JwtTokens(secret_key, ISSUER)
 
 
+@pytest.mark.asvs("V9.2.2-4")
 def test_each_purpose_has_its_own_key() -> None:
     """Keys are of full length, the same every time, and different for every purpose and secret."""
     keys = [derive(secret, purpose) for secret in (SECRET, bytes(32)) for purpose in ("access token", "cursor")]
@@ -231,6 +246,7 @@ def test_each_purpose_has_its_own_key() -> None:
     assert keys[0] == derive(SECRET, "access token")
 
 
+@pytest.mark.asvs("V11.5.1")
 def test_secrets_are_long_and_never_the_same() -> None:
     """A refresh secret has 256 bits, and only its fingerprint has to be stored."""
     secrets = [TOKENS.secret() for _ in range(100)]
@@ -246,6 +262,7 @@ def test_every_text_has_a_fingerprint(secret: str) -> None:
     assert re.fullmatch("[0-9a-f]{64}", TOKENS.fingerprint(secret))
 
 
+@pytest.mark.asvs("V6.3.2")
 def test_a_new_password_is_strong_and_easy_to_type() -> None:
     """It has 100 bits in four groups of digits and small letters, none of them easily taken for another."""
     passwords = [new_password() for _ in range(200)]

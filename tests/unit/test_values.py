@@ -21,6 +21,7 @@ def refusal(name: str) -> str:
     return error.message
 
 
+@pytest.mark.attack(50)
 def test_names_of_every_script() -> None:
     """Real names are taken as they are."""
     names = real_names()
@@ -31,6 +32,7 @@ def test_names_of_every_script() -> None:
     ]
 
 
+@pytest.mark.attack(49)
 @pytest.mark.parametrize(
     ("typed", "kept"),
     [
@@ -56,6 +58,8 @@ def test_what_is_kept_of_a_name(typed: str, kept: str) -> None:
     assert values.name(typed, "first_name") == kept
 
 
+@pytest.mark.asvs("V1.1.1")
+@pytest.mark.attack(51)
 @given(st.text(st.characters() | st.sampled_from("e\u0301\u200b\u200d\xad \u1100\u1161"), max_size=12))
 @example("A\u200b\u0300")
 @example("\u1100\u200b\u1161")
@@ -72,6 +76,7 @@ def test_names_are_settled(typed: str) -> None:
     assert not {unicodedata.category(c) for c in name} & {"Cc", "Cs", "Co", "Zl", "Zp"}
 
 
+@pytest.mark.attack(38)
 @pytest.mark.parametrize(
     "typed",
     ["", " ", "\xa0", "\u3000", "\u200b", "\u200d", "\u2800", "\u3164", "\u115f\u1160", "\uffa0", "\u0301", "\u202e "],
@@ -81,18 +86,23 @@ def test_names_that_show_nothing(typed: str) -> None:
     assert refusal(typed) == "Fill in this field."
 
 
+@pytest.mark.asvs("V1.3.3")
+@pytest.mark.attack(44, 45)
 @pytest.mark.parametrize("character", ["\0", "\t", "\r", "\n", "\x1b", "\x7f", "\x9f", "\u2028", "\u2029", "\ud800"])
 def test_control_characters(character: str) -> None:
     """No name contains a control character, a line separator or half a character."""
     assert "control characters" in refusal(f"Ada{character}Lovelace")
 
 
+@pytest.mark.attack(49)
 @pytest.mark.parametrize("character", ["\ue000", "\U0010fffd", "\uffff", "\U0001ffff"])
 def test_characters_without_meaning(character: str) -> None:
     """Nor private or unassigned ones."""
     assert refusal(f"Ada{character}")
 
 
+@pytest.mark.asvs("V1.3.3")
+@pytest.mark.attack(46, 48)
 def test_length_counts_code_points() -> None:
     """A hundred emoji fit, and so do a hundred letters typed as two hundred code points; one more does not."""
     assert values.name("😀" * 100, "first_name") == "😀" * 100
@@ -102,11 +112,14 @@ def test_length_counts_code_points() -> None:
     assert "at most 100 characters" in refusal("x" + "\u0301" * 1000)
 
 
+@pytest.mark.asvs("V1.3.12")
+@pytest.mark.attack(48)
 def test_scribbles_take_no_time() -> None:
     """Marks out of order, which to sort would take a minute, are refused at once."""
     assert "at most 100 characters" in refusal("x" + "\u0315\u0300" * 100_000)
 
 
+@pytest.mark.attack(69)
 @pytest.mark.parametrize(
     ("address", "mailbox"),
     [
@@ -159,6 +172,7 @@ def test_idempotency_keys(key: str) -> None:
     assert values.idempotency_key(key) == key
 
 
+@pytest.mark.attack(148)
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "a\tb", "\0", "\x7f", "é", "\ud800"])
 def test_keys_that_are_none(key: str) -> None:
     """Empty, too long, or with anything else: no key."""

@@ -404,6 +404,7 @@ async def test_a_retry_wakes_the_worker_by_its_time(works: Works) -> None:
     assert works.outbox.claims == 2
 
 
+@pytest.mark.asvs("V16.2.5")
 async def test_logs_carry_ids_and_no_address(works: Works) -> None:
     """Each outcome is one line that names the delivery and never the person."""
     works.post.behaviours["gone@example.com"] = _raising(DeliveryFailed("550 gone@example.com", permanent=True))

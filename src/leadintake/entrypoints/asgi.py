@@ -18,8 +18,9 @@ from leadintake.entrypoints import bootstrap, worker
 from leadintake.entrypoints.http import auth, deliveries, docs, lead_list, leads, me, ops, public, users
 from leadintake.entrypoints.http.admission import Slots
 from leadintake.entrypoints.http.document import document
+from leadintake.entrypoints.http.guesses import Guesses
 from leadintake.entrypoints.http.observe import Observed
-from leadintake.entrypoints.http.problems import problem_page
+from leadintake.entrypoints.http.problems import problem_page, with_head
 from leadintake.entrypoints.http.rate_limits import Counts, MemoryCounts, RateLimit
 from leadintake.entrypoints.http.serving import Serving
 from leadintake.entrypoints.settings import Settings
@@ -41,6 +42,8 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
         uploads=Slots(settings.max_uploads),
         submissions=RateLimit("submit", settings.rate_limit_submit, counts, or_else=MemoryCounts()),
         sign_ins=RateLimit("login", settings.rate_limit_login, counts),
+        guesses=Guesses("guesses", counts, is_limited=settings.rate_limit_login is not None),
+        own_passwords=Guesses("own-password", counts, is_limited=settings.rate_limit_login is not None),
         counts=counts,
     )
 
@@ -104,7 +107,7 @@ async def _list_all_methods(message: Message, scope: Scope) -> None:
         and "path_template" in scope
     ):
         route = next(route for route in scope["litestar_app"].routes if route.path_format == scope["path_template"])
-        MutableScopeHeaders.from_message(message)["Allow"] = ", ".join(sorted(route.methods))
+        MutableScopeHeaders.from_message(message)["Allow"] = with_head(route.methods)
 
 
 def _cors(settings: Settings) -> CORSConfig | None:

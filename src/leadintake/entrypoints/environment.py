@@ -9,7 +9,7 @@ from typing import Any
 
 from dotenv.parser import parse_stream
 
-from leadintake.entrypoints.settings import PREFIX, SETTINGS, BadSetting, Settings, check, name_of
+from leadintake.entrypoints.settings import PREFIX, SETTINGS, BadSetting, Settings, name_of
 
 STORE_PREFIXES = ("AWS_", "AZURE_", "GOOGLE_")
 STORE_SECRETS = (
@@ -42,7 +42,7 @@ def load(environ: Mapping[str, str], dotenv: Mapping[str, str], *, terminal: boo
             raise BadSetting(f"{name}{shown}: {error}.") from None
     del values["terminal"]
     settings = Settings(**values, store_options=_store_options(given))
-    check(settings)
+    _check(settings)
     return settings
 
 
@@ -80,6 +80,25 @@ def _check_names(given: Mapping[str, str]) -> None:
         if name.startswith(PREFIX) and name not in known:
             nearest = get_close_matches(name, known, n=1, cutoff=0)[0]
             raise BadSetting(f"There is no setting {name}. The nearest is {nearest}.")
+
+
+def _check(settings: Settings) -> None:
+    """Raise BadSetting for settings that do not go together."""
+    if settings.postgres_url and not settings.secret_key:
+        raise BadSetting(
+            "LEADINTAKE_SECRET_KEY is not set. With PostgreSQL it has to be, the same for every process: "
+            "make one with `openssl rand -base64 48`."
+        )
+    if settings.worker == "separate" and not settings.postgres_url:
+        raise BadSetting("LEADINTAKE_WORKER is 'separate': that needs PostgreSQL. Set DATABASE_URL, or leave it out.")
+    if settings.files_redirect and not settings.files:
+        raise BadSetting("LEADINTAKE_FILES_REDIRECT is 'on': that needs an object store. Set LEADINTAKE_FILES.")
+    if settings.mail_backend == "smtp" and not settings.smtp_host:
+        raise BadSetting("LEADINTAKE_SMTP_HOST is not set. Name the mail server.")
+    if bool(settings.smtp_username) != bool(settings.smtp_password):
+        raise BadSetting("LEADINTAKE_SMTP_USERNAME and LEADINTAKE_SMTP_PASSWORD go together. Set both or neither.")
+    if settings.smtp_password and settings.smtp_tls == "off":
+        raise BadSetting("LEADINTAKE_SMTP_TLS is 'off': the password would cross the network in clear. Use TLS.")
 
 
 def _dotenv(file: Path) -> dict[str, str]:

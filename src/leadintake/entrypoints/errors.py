@@ -13,6 +13,18 @@ class MethodNotAllowed(errors.Refused):
         super().__init__()
 
 
+class MethodUnknown(errors.Refused):
+    """No address here takes this method."""
+
+
+class HeadersTooLarge(errors.Refused):
+    """The address and the headers of the request are too large, or too many."""
+
+
+class TooSlow(errors.Refused):
+    """The request did not arrive in time. Send it again, over a faster connection if you can."""
+
+
 class UnsupportedMediaType(errors.Refused):
     """The body is of a type that is not read here."""
 
@@ -31,6 +43,15 @@ class TooManyRequests(errors.Refused):
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__()
+
+
+class TooManyGuesses(TooManyRequests):
+    """The password was wrong too often. Wait, then try again."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        minutes = -(-retry_after // 60)
+        self.detail = f"The password was wrong too often. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +115,12 @@ MEANINGS: dict[type[Exception], Meaning] = {
     MethodNotAllowed: Meaning(
         405, "method-not-allowed", "The address does not take this method", "The Allow header lists those it takes."
     ),
+    TooSlow: Meaning(
+        408,
+        "too-slow",
+        "The request took too long to arrive",
+        "Nothing was stored. Send it again, over a faster connection if you can.",
+    ),
     errors.Conflict: Meaning(
         409, "conflict", "This conflicts with what is stored", "Read the current state, then decide again."
     ),
@@ -108,6 +135,12 @@ MEANINGS: dict[type[Exception], Meaning] = {
     ),
     errors.LastAdmin: Meaning(
         409, "last-admin", "This is the last active admin", "Make another user an admin first, then repeat the change."
+    ),
+    errors.NotQuarantined: Meaning(
+        409,
+        "not-quarantined",
+        "The lead is not in quarantine",
+        "Somebody has released it already, or it never was there. Read it again.",
     ),
     errors.NotRetryable: Meaning(
         409,
@@ -154,6 +187,18 @@ MEANINGS: dict[type[Exception], Meaning] = {
         "Too many requests",
         "Wait as many seconds as the Retry-After header says.",
         "temporarily_unavailable",
+    ),
+    HeadersTooLarge: Meaning(
+        431,
+        "headers-too-large",
+        "The headers are too large",
+        "Send a shorter address, or fewer or shorter headers.",
+    ),
+    MethodUnknown: Meaning(
+        501,
+        "method-unknown",
+        "This method is not known here",
+        "Use a method that the documentation names for this call.",
     ),
     errors.Unavailable: Meaning(
         503,

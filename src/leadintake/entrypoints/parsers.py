@@ -28,6 +28,9 @@ FEWEST_DIFFERENT = 8
 SWEEP_AFTER_MIN_SECONDS = 600
 """Ten minutes are far more than lie between the last byte of a file and the commit of its lead."""
 
+FORM_MAX_SECONDS = 60
+"""Many people need no longer for four fields, and a firm that asks for more would see them all in quarantine."""
+
 PARAGRAPHS_MAX_CHARACTERS = 2000
 
 _LABEL = "(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -59,9 +62,9 @@ def number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def sweep_after(text: str) -> timedelta:
-    """Seconds, never so few that a file could be swept before its lead is stored."""
-    return timedelta(seconds=number(SWEEP_AFTER_MIN_SECONDS, 365 * 86_400)(text))
+def seconds(low: int, high: int) -> Callable[[str], timedelta]:
+    """A time from `low` to `high` in whole seconds."""
+    return lambda text: timedelta(seconds=number(low, high)(text))
 
 
 def choice(**meanings: T) -> Callable[[str], T]:

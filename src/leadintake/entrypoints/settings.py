@@ -95,6 +95,10 @@ class Settings:
         "An attorney will read your enquiry and reach out to you at the address you gave. "
         "There is nothing more for you to do.",
     )]
+    form_seconds: Annotated[timedelta, Setting(
+        parsers.seconds(0, parsers.FORM_MAX_SECONDS),
+        "Whoever sends the form in fewer seconds is taken for a robot, and the enquiry kept apart; 0 for nobody", "3",
+    )]
     privacy_url: Annotated[str | None, Setting(parsers.link, "The privacy policy, which the form links to")]
     mail_from: Annotated[str, Setting(
         parsers.email, "The sender of every mail, and who gets an answer to it",
@@ -176,7 +180,8 @@ class Settings:
         "Who sends mail: `inline` the service itself, `separate` processes of `leadintake worker`", "inline",
     )]
     sweep_after: Annotated[timedelta, Setting(
-        parsers.sweep_after, "Seconds after which a file that no lead refers to is removed; at least 600", "3600",
+        parsers.seconds(parsers.SWEEP_AFTER_MIN_SECONDS, 365 * 86_400),
+        "Seconds after which a file that no lead refers to is removed; at least 600", "3600",
     )]
     docs: Annotated[bool, Setting(
         parsers.choice(on=True, off=False), "Whether `/docs` and `/openapi.json` are there: `on` or `off`", "on",
@@ -228,22 +233,3 @@ SETTINGS: dict[str, Setting] = {
 def name_of(attribute: str) -> str:
     """The name of a setting in the environment."""
     return "DATABASE_URL" if attribute == "database_url" else f"{PREFIX}{attribute.upper()}"
-
-
-def check(settings: Settings) -> None:
-    """Raise BadSetting for settings that do not go together."""
-    if settings.postgres_url and not settings.secret_key:
-        raise BadSetting(
-            "LEADINTAKE_SECRET_KEY is not set. With PostgreSQL it has to be, the same for every process: "
-            "make one with `openssl rand -base64 48`."
-        )
-    if settings.worker == "separate" and not settings.postgres_url:
-        raise BadSetting("LEADINTAKE_WORKER is 'separate': that needs PostgreSQL. Set DATABASE_URL, or leave it out.")
-    if settings.files_redirect and not settings.files:
-        raise BadSetting("LEADINTAKE_FILES_REDIRECT is 'on': that needs an object store. Set LEADINTAKE_FILES.")
-    if settings.mail_backend == "smtp" and not settings.smtp_host:
-        raise BadSetting("LEADINTAKE_SMTP_HOST is not set. Name the mail server.")
-    if bool(settings.smtp_username) != bool(settings.smtp_password):
-        raise BadSetting("LEADINTAKE_SMTP_USERNAME and LEADINTAKE_SMTP_PASSWORD go together. Set both or neither.")
-    if settings.smtp_password and settings.smtp_tls == "off":
-        raise BadSetting("LEADINTAKE_SMTP_TLS is 'off': the password would cross the network in clear. Use TLS.")

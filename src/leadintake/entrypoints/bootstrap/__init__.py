@@ -26,13 +26,15 @@ from leadintake.application.app import App
 from leadintake.application.desk import Desk
 from leadintake.application.dispatch import Dispatch
 from leadintake.application.inbox import Inbox
-from leadintake.application.intake import Intake, IntakeRules, Limit
+from leadintake.application.intake import Intake
+from leadintake.application.owing import Limit, MailRules, Owing
 from leadintake.application.ports import Clock
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.domain.values import UUID7_RANDOM_BITS, uuid7
 from leadintake.entrypoints.bootstrap import engines, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
+from leadintake.entrypoints.quarantine import tell
 from leadintake.entrypoints.settings import BadSetting, Settings
 
 
@@ -63,13 +65,27 @@ async def opened(
         files = await opening.enter_async_context(engines.files(settings))
         database = await opening.enter_async_context(engines.database(settings, is_server=is_server))
         wake = await opening.enter_async_context(engines.bell(settings, wake))
-        passwords = Argon2Passwords()
+        passwords = Argon2Passwords(settings.firm_name)
         opening.push_async_callback(asyncio.to_thread, passwords.close)
         tokens = JwtTokens(secret, issuer=settings.base_url)
+        owing = Owing(_mail_rules(settings), new_id)
         yield App(
-            Intake(FIRST_FIRM, database, files, _rules(settings), parse_address, now, new_id, random_bits, wake),
+            Intake(
+                FIRST_FIRM,
+                database,
+                files,
+                settings.resume_types,
+                settings.form_seconds,
+                owing,
+                parse_address,
+                now,
+                new_id,
+                random_bits,
+                wake,
+                tell,
+            ),
             Inbox(database, now),
-            Desk(database, files, now, wake),
+            Desk(database, files, owing, now, wake),
             Accounts(FIRST_FIRM, database, passwords, tokens, now, new_id),
             Staff(database, passwords, parse_address, now, new_id, new_password),
             Dispatch(FIRST_FIRM, database, mailer, now, new_id, _jitter),
@@ -91,9 +107,8 @@ def _kept_secret(settings: Settings) -> bytes:
         raise BadSetting(str(error)) from error
 
 
-def _rules(settings: Settings) -> IntakeRules:
-    return IntakeRules(
-        settings.resume_types,
+def _mail_rules(settings: Settings) -> MailRules:
+    return MailRules(
         wire_address(settings.mail_from).rpartition("@")[2],
         settings.attorney_email,
         _limit(settings.confirmations_per_address),

@@ -42,7 +42,8 @@ def _find(tx: Transaction, text: str) -> LeadView:
     try:
         return tx.leads.view(UUID(text))
     except ValueError:
-        found = tx.leads.page(LeadQuery(words=words(text))) if words(text) else []
+        queries = [LeadQuery(words=words(text), quarantined=each) for each in (False, True)] if words(text) else []
+        found = [lead for query in queries for lead in tx.leads.page(query)]
     except NotFound:
         found = []
     for lead in found:

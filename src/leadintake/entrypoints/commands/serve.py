@@ -19,6 +19,7 @@ from leadintake.entrypoints import bootstrap, environment, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
+from leadintake.entrypoints.http.connection import Connection
 from leadintake.entrypoints.lock import held
 from leadintake.entrypoints.settings import BadSetting, Settings
 
@@ -115,6 +116,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     """Serve until a signal comes; raises ClickException when the service does not start."""
     config = uvicorn.Config(
         cast("Any", create_app(settings)),
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -78,11 +78,15 @@ async def known(database: Database, firm_id: UUID, paths: Collection[str]) -> se
 
 
 async def batches(database: Database, firm_id: UUID, at_most: int) -> AsyncIterator[list[LeadView]]:
-    """All leads, oldest first, so that those that come meanwhile are looked at too."""
-    query = LeadQuery(oldest_first=True, limit=at_most)
-    while leads := await _page(database, firm_id, query):
-        yield leads
-        query = replace(query, after=Position(leads[-1].created_at, leads[-1].id))
+    """All leads, oldest first, so that those that come meanwhile are looked at too.
+
+    Those in quarantine come before: one that is released meanwhile is met again then, and none is missed.
+    """
+    for quarantined in (True, False):
+        query = LeadQuery(oldest_first=True, limit=at_most, quarantined=quarantined)
+        while leads := await _page(database, firm_id, query):
+            yield leads
+            query = replace(query, after=Position(leads[-1].created_at, leads[-1].id))
 
 
 async def _page(database: Database, firm_id: UUID, query: LeadQuery) -> list[LeadView]:

@@ -8,6 +8,7 @@ import structlog
 from litestar import MediaType, Response, Router, post
 
 from leadintake.domain.errors import Malformed, SessionOver, TooLarge, Unavailable, WrongCredentials
+from leadintake.domain.people import account_key
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedGrantType, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
 from leadintake.entrypoints.http.document import describe
@@ -100,11 +101,15 @@ async def token(request: AnyRequest) -> Response[TokenAnswer]:
 
 
 async def checked(request: AnyRequest, email: str, password: str, sign_in: Callable[[str, str], Awaitable[T]]) -> T:
-    """Sign somebody in, as often as the client's address may try; raises WrongCredentials, TooManyRequests or Busy."""
-    client = client_of(request)
-    await serving(request).sign_ins.count(client)
+    """Sign somebody in, as often as that may be tried from the client's address, and for the account.
+
+    Raises WrongCredentials, TooManyRequests or Busy.
+    """
+    here, client = serving(request), client_of(request)
+    await here.sign_ins.count(client)
     try:
-        opened = await sign_in(email, password)
+        async with here.guesses.one(account_key(email), client):
+            opened = await sign_in(email, password)
     except WrongCredentials:
         log.warning("authn_login_fail", email=masked(email), client=client)
         raise

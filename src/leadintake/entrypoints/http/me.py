@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from leadintake.application.staff import view
 from leadintake.application.views import SessionView, UserView
+from leadintake.entrypoints.errors import TooManyRequests
 from leadintake.entrypoints.http.document import PASSWORD, describe
 from leadintake.entrypoints.http.guard import SignedIn, signed_in
 from leadintake.entrypoints.http.reading import parsed_id, read_json
@@ -47,7 +48,7 @@ async def me(request: SignedIn) -> UserView:
     operation_id="changePassword",
     summary="Change my password",
     status_code=204,
-    opt=describe(json=PasswordChange),
+    opt=describe(TooManyRequests, json=PasswordChange),
 )
 async def change_password(request: SignedIn) -> None:
     """Change the password. All other sessions end; this one goes on."""
@@ -56,8 +57,14 @@ async def change_password(request: SignedIn) -> None:
 
 
 async def replace_password(request: SignedIn, current: str, new: str) -> None:
-    """Change one's own password, and write a line about it to the log; raises Invalid or Busy."""
-    await serving(request).app.accounts.change_password(request.auth, current, new)
+    """Change one's own password, and write a line about it to the log; raises Invalid, TooManyRequests or Busy.
+
+    What is wrong with the new one is told first, because that is no guess at the current one.
+    """
+    here = serving(request)
+    await here.app.accounts.check_new_password(request.auth, new)
+    async with here.own_passwords.one(str(request.user.id)):
+        await here.app.accounts.change_password(request.auth, current, new)
     log.info("authn_password_change", user_id=str(request.user.id))
 
 

@@ -8,11 +8,21 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import structlog
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.enums import HttpMethod, ScopeType
+from litestar.types import (
+    ASGIApp,
+    HTTPReceiveMessage,
+    HTTPScope,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    WebSocketReceiveMessage,
+)
 from prometheus_client import Counter, Histogram
 
 from leadintake.domain.errors import Malformed
+from leadintake.entrypoints.http.connection import REFUSED
 from leadintake.entrypoints.http.problems import Answer, answer
 from leadintake.entrypoints.settings import Settings
 
@@ -33,6 +43,7 @@ DEFAULT_HEADERS = (
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
@@ -62,6 +73,9 @@ class Observed:
             await self._app(scope, receive, send)
             return
         start = time.perf_counter()
+        method = scope["method"]
+        if method == HttpMethod.HEAD:  # Answered as GET is; the server leaves out the body.
+            scope = {**scope, "method": HttpMethod.GET}
         request_id = _request_id(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -78,16 +92,22 @@ class Observed:
                 message["headers"] = [*headers, *always]
             await send(message)
 
+        async def arriving() -> HTTPReceiveMessage | WebSocketReceiveMessage:
+            message = await receive()
+            _check_arrived(scope)
+            return message
+
         try:
+            _check_arrived(scope)
             self._check_host(scope)
-            await self._app(scope, receive, observed)
+            await self._app(scope, arriving, observed)
         except Exception as error:  # the last resort
             if status:
                 log.exception("answer_broke_off")
             else:
                 await _send(answer(error, scope, self._base_url), observed)
         finally:
-            _record(scope, status, time.perf_counter() - start)
+            _record(scope, method, status, time.perf_counter() - start)
 
     def _check_host(self, scope: HTTPScope) -> None:
         """Raise Malformed unless the request is for a name of this service; health checks may use any."""
@@ -106,10 +126,17 @@ def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return given.decode() if REQUEST_ID.fullmatch(given) else f"{PROCESS}-{next(served):x}"
 
 
-def _record(scope: HTTPScope, status: int, duration: float) -> None:
+def _check_arrived(scope: HTTPScope) -> None:
+    """Raise what the connection has to say against the request, if it has."""
+    refusal: Exception | None = scope["state"].get(REFUSED)
+    if refusal:
+        raise refusal
+
+
+def _record(scope: HTTPScope, method: str, status: int, duration: float) -> None:
     """Count the request and log it. Nothing of query, headers or body; a path only as the template it matched."""
     route: str = scope.get("path_template", "unmatched")
-    method = scope["method"] if scope["method"] in KNOWN_METHODS else "other"
+    method = method if method in KNOWN_METHODS else "other"
     requests.labels(route, method, status).inc()
     durations.labels(route).observe(duration)
     client = scope["client"]

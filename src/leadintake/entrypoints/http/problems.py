@@ -1,6 +1,7 @@
 """Errors on their way out: one shape for all of them, whoever noticed, and a page that explains each."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import MediaType, Request, Response, get
+from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 from litestar.types import Scope
@@ -21,6 +23,7 @@ from leadintake.entrypoints.errors import (
     Busy,
     Meaning,
     MethodNotAllowed,
+    MethodUnknown,
     TooManyRequests,
     meaning_of,
 )
@@ -116,15 +119,20 @@ def understood(error: Exception) -> Exception:
         case HTTPStatus.NOT_FOUND:
             return errors.NotFound("There is nothing at this address.")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return MethodNotAllowed((error.headers or {}).get("allow", ""))
+            return MethodNotAllowed(with_head((error.headers or {}).get("allow", "").split(", ")))
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return errors.TooLarge("The request is too large.")
     return errors.Malformed()
 
 
+def with_head(methods: Collection[str]) -> str:
+    """What an address takes, as Allow says it; where there is GET there is HEAD."""
+    return ", ".join(sorted({*methods, HttpMethod.HEAD} if HttpMethod.GET in methods else methods))
+
+
 def _note(error: Exception, meaning: Meaning, scope: Scope) -> None:
     """Log what somebody has to look into. The line of the request itself names every other problem."""
-    if meaning.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Busy):
+    if meaning.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Busy | MethodUnknown):
         log.error(meaning.slug.replace("-", "_"), exc_info=error)
     elif isinstance(error, errors.NotAllowed):
         user = scope.get("user")

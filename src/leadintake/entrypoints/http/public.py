@@ -98,9 +98,9 @@ async def received(request: AnyRequest, texts: dict[str, str]) -> AsyncIterator[
             yield await read_form(pieces(request), boundary, texts, upload.write), upload
 
 
-def form_of(texts: Mapping[str, str], file_name: str, notice: Notice | None = None) -> Form:
+def form_of(texts: Mapping[str, str], file_name: str, notice: Notice | None = None, trap: str | None = None) -> Form:
     """The form that was read."""
-    return Form(texts["first_name"], texts["last_name"], texts["email"], file_name, notice)
+    return Form(texts["first_name"], texts["last_name"], texts["email"], file_name, notice, trap)
 
 
 def routes(settings: Settings) -> Router:

@@ -1,20 +1,24 @@
 """How many requests may come in a time from one network address."""
 
+import hashlib
 import math
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import limits
 import structlog
 from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage, SlidingWindowCounterSupport
+from limits.aio.storage import MemoryStorage, SlidingWindowCounterSupport, Storage
 
 from leadintake.domain.errors import Unavailable
 from leadintake.entrypoints.errors import Busy, TooManyRequests
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that one customer of a provider has at least; the rest is theirs to choose."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -27,6 +31,12 @@ class Counts(Protocol):
 
     async def add(self, rate: RateLimitItem, name: str, network: str) -> int:
         """Count a request as `hit` does; raises Unavailable."""
+
+    async def ask(self, work: Callable[[Storage], Awaitable[T]]) -> T:
+        """Count in a way of one's own; raises Unavailable."""
+
+    def hidden(self, text: str) -> str:
+        """What stands for a text in a name that others could see."""
 
     async def ping(self) -> None:
         """Raise Unavailable when nothing can be counted."""
@@ -43,6 +53,12 @@ class MemoryCounts:
 
     async def add(self, rate: RateLimitItem, name: str, network: str) -> int:
         return await hit(self._storage, rate, name, network)
+
+    async def ask(self, work: Callable[[Storage], Awaitable[T]]) -> T:
+        return await work(self._storage)
+
+    def hidden(self, text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()  # Nobody looks, but a long text takes no room.
 
     async def ping(self) -> None:
         """Memory is always there."""

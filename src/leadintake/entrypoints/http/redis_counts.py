@@ -3,9 +3,9 @@
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerSecond
@@ -22,6 +22,8 @@ ANSWER_SECONDS = 1.0
 
 KEY_PREFIX = "leadintake"
 PROBE = RateLimitItemPerSecond(1_000_000)
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -61,20 +63,26 @@ class RedisCounts:
                 await self._pool.aclose()
 
     async def add(self, rate: RateLimitItem, name: str, network: str) -> int:
+        return await self.ask(lambda storage: hit(storage, rate, name, self.hidden(f"network{network}")))
+
+    def hidden(self, text: str) -> str:
+        return hmac.digest(self._key, text.encode(), "sha256").hex()
+
+    async def ask(self, work: Callable[[RedisStorage], Awaitable[T]]) -> T:
         if self._ask_again_at is not None:
             if time.monotonic() < self._ask_again_at:
                 raise Unavailable
             self._ask_again_at = time.monotonic() + ANSWER_SECONDS
-        return await self._ask(rate, name, hmac.digest(self._key, b"network" + network.encode(), "sha256").hex())
+        return await self._ask(work)
 
     async def ping(self) -> None:
         """Count something, for a server may answer a PING and yet refuse to write."""
-        await self._ask(PROBE, "probe")
+        await self._ask(lambda storage: hit(storage, PROBE, "probe"))
 
-    async def _ask(self, rate: RateLimitItem, *of: str) -> int:
+    async def _ask(self, work: Callable[[RedisStorage], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                wait = await hit(self._storage, rate, *of)
+                answer = await work(self._storage)
         except (RedisError, OSError) as error:
             if self._ask_again_at is None:
                 reason = error.__context__ if isinstance(error.__context__, OSError) else error
@@ -86,4 +94,4 @@ class RedisCounts:
         if self._ask_again_at is not None:
             self._ask_again_at = None
             log.info("redis_available")
-        return wait
+        return answer

@@ -7,6 +7,7 @@ from litestar.connection import ASGIConnection
 
 from leadintake.application.app import App
 from leadintake.entrypoints.http.admission import Slots
+from leadintake.entrypoints.http.guesses import Guesses
 from leadintake.entrypoints.http.rate_limits import Counts, RateLimit
 from leadintake.entrypoints.settings import Settings
 
@@ -19,6 +20,8 @@ class Serving:
     uploads: Slots
     submissions: RateLimit
     sign_ins: RateLimit
+    guesses: Guesses
+    own_passwords: Guesses
     counts: Counts
     app: App = field(init=False)
 
