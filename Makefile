@@ -8,13 +8,15 @@ MADE := $(VENV)/.made
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
 LINT := $(VENV)/.lint
+FUZZ := $(VENV)/.fuzz
+SBOM := $(VENV)/.sbom
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # one pip at a time in one .venv
-.PHONY: help install dev run test test-deploy test-browser soak lint types layers check format lock
+.PHONY: help install dev run test test-deploy test-browser soak lint types layers check format lock sbom security-table
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(RUN) ## Install the service into .venv (PYTHON=python3.12 chooses the Python)
 
@@ -32,7 +34,7 @@ test-deploy: $(RUN) $(TEST) ## Run the tests of deploy/nginx.conf (nginx has to 
 test-browser: $(RUN) $(TEST) ## Run the tests of the pages (Chromium has to be installed)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/browser $(ARGS)
 
-soak: $(RUN) $(TEST) ## Test the promises of docs/reliability.md for half an hour (ARGS=--quick for a short form)
+soak: $(RUN) $(TEST) $(FUZZ) ## Test the promises of docs/reliability.md for half an hour (ARGS=--quick for a short form)
 	@$(BIN)/python -m pytest -s --tb=short --show-capture=no --basetemp="$$(mktemp -d -t leadintake-soak-XXXXXX)" \
 		-o tmp_path_retention_policy=failed tests/soak $(ARGS)
 
@@ -61,7 +63,18 @@ lock: $(MADE) ## Lock the dependencies of pyproject.toml (UPGRADE=--upgrade take
 	@$(COMPILE) --group build -c requirements/run.txt -o requirements/build.txt
 	@$(COMPILE) --group test -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
 	@$(COMPILE) --group lint -c requirements/run.txt -c requirements/build.txt -c requirements/test.txt -o requirements/lint.txt
+	@$(COMPILE) --group fuzz -c requirements/run.txt -c requirements/test.txt -o requirements/fuzz.txt
+	@$(COMPILE) --group sbom -c requirements/run.txt -c requirements/build.txt -c requirements/test.txt -c requirements/lint.txt \
+		-o requirements/sbom.txt
 	@! grep -nE '://|^ *--(index|extra-index|find-links|trusted-host)' requirements/*.txt
+
+sbom: $(SBOM) ## List what is locked for the service in dist/sbom.json (CycloneDX)
+	@mkdir -p dist
+	@$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements requirements/run.txt --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file dist/sbom.json
+
+security-table: $(RUN) $(TEST) ## Write into docs/security.md which tests prove its rows
+	@$(BIN)/python -m tests.security_page
 
 $(MADE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -78,6 +91,16 @@ $(RUN): $(MADE) requirements/run.txt requirements/build.txt pyproject.toml src/l
 $(TEST): $(MADE) requirements/test.txt
 	@echo 'Installing what the tests need ...'
 	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(FUZZ): $(MADE) requirements/fuzz.txt
+	@echo 'Installing what breeds inputs ...'
+	@$(PIP) --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+$(SBOM): $(MADE) requirements/sbom.txt
+	@echo 'Installing what lists the dependencies ...'
+	@$(PIP) --require-hashes -r requirements/sbom.txt
 	@touch $@
 
 $(LINT): $(MADE) requirements/lint.txt
