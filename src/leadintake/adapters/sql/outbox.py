@@ -108,7 +108,7 @@ class SqlOutbox:
         """Take due deliveries for domain.delivery.LEASE; counts the attempt.
 
         Of those whose claim ran out one is taken: it may be what ended the process that had them, and would take the
-        others along again. Where none is due, those are taken that are put off further than any can be.
+        others along again. Where there is room left, those are taken that are put off further than any can be.
         """
         claim = {
             "firm": self._firm_id,
@@ -118,11 +118,10 @@ class SqlOutbox:
             "until": now + LEASE,
         }
         taken = self._take(CLAIM_WHAT_RAN_OUT, claim, 1)
-        if limit > taken:
-            taken += self._take(CLAIM, claim, limit - taken)
-        if not taken and not self._take(CLAIM_OF_THE_FUTURE, claim, limit):
-            return []
-        return [_letter(row) for row in self._connection.execute(CLAIMED, claim)]
+        for statement in (CLAIM, CLAIM_OF_THE_FUTURE):
+            if taken < limit:
+                taken += self._take(statement, claim, limit - taken)
+        return [_letter(row) for row in self._connection.execute(CLAIMED, claim)] if taken else []
 
     def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
         """Mark a claimed delivery as sent; False when the claim was lost."""
