@@ -39,6 +39,7 @@ def test_the_way_in_and_out(page: Page, browsing: Browsing, service: Service) ->
 def test_by_keyboard(page: Page) -> None:
     """The field for the address has the focus; the rest is Tab and Enter."""
     page.goto("/inbox")
+    expect(page.get_by_label("Email")).to_be_focused()
     page.keyboard.type(ATTORNEY)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
