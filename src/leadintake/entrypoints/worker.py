@@ -140,7 +140,8 @@ class Outbox:
             return LONGEST_SLEEP
         due = await self._dispatch.next_due()
         until_due = (due - self._dispatch.now()).total_seconds() if due else LONGEST_SLEEP
-        return min(max(until_due, SHORTEST_SLEEP), LONGEST_SLEEP)
+        shortest = 0 if claimed else SHORTEST_SLEEP  # Claims that ran out come one by one.
+        return min(max(until_due, shortest), LONGEST_SLEEP)
 
     def _make_room(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
