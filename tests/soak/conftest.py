@@ -82,6 +82,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     mine = item.stash[ROW]
     if report.failed:
         mine.verdict = "BROKEN"
+        # Said at once, because a run that is cut off never comes to its summary.
+        item.config.get_terminal_writer().line(f"\n{mine.promises}: {mine.what} BROKEN\n{report.longreprtext}")
     elif report.when == "call" and mine.verdict == "not run":
         mine.verdict = "kept"
     return report  # type: ignore[return-value] # as above
