@@ -64,12 +64,11 @@ class MemoryUpload:
         if len(self.content) > self.store.max_bytes:
             raise TooLarge(f"The file is larger than {self.store.max_bytes / 2**20:g} MB.")
 
-    async def finish(self) -> Received:
+    async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
         finding = self.store.inspect(io.BytesIO(self.content)) if self.content else Finding(None, why="is empty")
-        return Received(len(self.content), hashlib.sha256(self.content).hexdigest(), finding)
-
-    async def keep(self, resume: Resume) -> None:
+        resume = judge(Received(len(self.content), hashlib.sha256(self.content).hexdigest(), finding))
         self.store.kept[resume.path] = (self.content, self.store.now())
+        return resume
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self.content

@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import pytest
 from tests.fakes import MemoryFiles
 
 from leadintake.adapters.files.local import LocalFiles
 from leadintake.adapters.files.object_store import ObjectFiles
-from leadintake.application.ports import FileStore, Received
+from leadintake.application.ports import FileStore, Received, Upload
 from leadintake.domain.errors import FileUnavailable, TooLarge
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
@@ -22,6 +22,10 @@ CONTENT = bytes(range(256)) * 4096
 
 class ClientGone(Exception):
     """What ends a request early."""
+
+
+class NotTaken(Exception):
+    """What a judge says of a file that is not taken."""
 
 
 def look(file: BinaryIO) -> Finding:
@@ -50,20 +54,43 @@ async def store(files: FileStore, path: str, chunks: Iterable[bytes | bytearray]
     async with files.receive() as upload:
         for chunk in chunks:
             await upload.write(chunk)
-        received = await upload.finish()
-        await upload.keep(resume(path, b""))
-    return received
+        return await keep(upload, path)
+
+
+async def keep(upload: Upload, path: str) -> Received:
+    """Keep an upload under a path, whatever it is, and tell what was seen of it."""
+    seen: list[Received] = []
+
+    def judge(received: Received) -> Resume:
+        seen.append(received)
+        return resume(path, b"")
+
+    await upload.keep(judge)
+    return seen[0]
 
 
 async def break_off(files: FileStore, content: bytes, last: str) -> None:
     """An upload whose request fails after its last step."""
     async with files.receive() as upload:
         await upload.write(content)
-        if last != "write":
-            await upload.finish()
+        if last == "judge":
+            await refused(upload)
         if last == "keep":
-            await upload.keep(resume("a.pdf", content))
+            await keep(upload, "a.pdf")
         raise ClientGone
+
+
+async def refused(upload: Upload) -> Received:
+    """Judge that a file is not taken, and tell what was seen of it."""
+    seen: list[Received] = []
+
+    def judge(received: Received) -> NoReturn:
+        seen.append(received)
+        raise NotTaken
+
+    with pytest.raises(NotTaken):
+        await upload.keep(judge)
+    return seen[0]
 
 
 def resume(path: str, content: bytes) -> Resume:
@@ -106,9 +133,7 @@ async def test_many_uploads_at_once_stay_apart(files: FileStore) -> None:
         for at in range(0, 600_000, 60_000):
             await first.write(CONTENT[at : at + 60_000])
             await second.write(CONTENT[at : at + 60_000][::-1])
-        hashes = {(await upload.finish()).sha256 for upload in (first, second)}
-        await second.keep(resume("second.pdf", b""))
-        await first.keep(resume("first.pdf", b""))
+        hashes = {(await keep(second, "second.pdf")).sha256, (await keep(first, "first.pdf")).sha256}
 
     assert len(hashes) == 2
     assert await content_of(files, resume("first.pdf", CONTENT[:600_000])) == CONTENT[:600_000]
@@ -128,14 +153,14 @@ async def test_one_byte_too_many_is_refused_at_once(files: FileStore, piece: int
 async def test_an_empty_upload_is_told_as_such(files: FileStore) -> None:
     """It has size 0, and is not looked at."""
     async with files.receive() as upload:
-        received = await upload.finish()
+        received = await refused(upload)
 
     assert received == Received(0, hashlib.sha256().hexdigest(), Finding(None, why="is empty"))
     assert await everything(files) == []
 
 
 @pytest.mark.parametrize("size", [0, 1, LIMIT])
-@pytest.mark.parametrize("last", ["write", "finish"])
+@pytest.mark.parametrize("last", ["write", "judge"])
 async def test_what_is_not_kept_is_gone(files: FileStore, size: int, last: str) -> None:
     """Whatever the upload had come to when the request failed."""
     with pytest.raises(ClientGone):

@@ -1,7 +1,6 @@
 """What LocalFiles promises beside the contract of test_file_stores: about the disk and its faults."""
 
 import asyncio
-import dataclasses
 import hashlib
 import os
 import resource
@@ -12,15 +11,17 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import pytest
 from tests.limits import limited
 
 from leadintake.adapters.files.disk import CHUNK
 from leadintake.adapters.files.local import LocalFiles, LocalUpload
+from leadintake.application.ports import Received
 from leadintake.domain.errors import FileUnavailable, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
@@ -76,6 +77,20 @@ def replace(folder: Path) -> None:
     folder.write_text("no folder")
 
 
+def as_resume(received: Received, path: str = RESUME.path) -> Resume:
+    """Judge that a file is taken."""
+    return Resume(path, "cv.pdf", Kind.PDF, received.size, received.sha256)
+
+
+class EmptyFile(Exception):
+    """What a judge says of a file that is not taken."""
+
+
+def refuse(_: Received) -> NoReturn:
+    """Judge that a file is not taken."""
+    raise EmptyFile
+
+
 def age(path: Path, at: datetime) -> None:
     """Have a file that was last written then."""
     path.touch()
@@ -86,19 +101,18 @@ async def store(files: LocalFiles, path: str = RESUME.path) -> None:
     """Upload and keep CONTENT."""
     async with files.receive() as upload:
         await upload.write(CONTENT)
-        await upload.finish()
-        await upload.keep(dataclasses.replace(RESUME, path=path))
+        await upload.keep(partial(as_resume, path=path))
 
 
 @pytest.mark.asvs("V5.3.1")
 async def test_only_this_user_may_read_the_files(files: LocalFiles, folder: Path) -> None:
     """The folder has mode 0700 and every file 0600, kept or under way."""
     async with files.receive() as upload:
-        await upload.write(CONTENT)
-        await upload.finish()
+        await upload.write(CONTENT[:-1])
+        await upload.write(CONTENT[-1:])
         (part,) = names(folder)
         modes = [mode(folder), mode(folder / part)]
-        await upload.keep(RESUME)
+        await upload.keep(as_resume)
 
     assert part.endswith(".part")
     assert [*modes, mode(folder / "a.pdf")] == [0o700, 0o600, 0o600]
@@ -109,7 +123,8 @@ async def test_no_file_is_made_before_a_buffer_is_full(files: LocalFiles, folder
     """An empty upload never makes one, so that a flood of them leaves the disk alone."""
     async with files.receive() as empty, files.receive() as small:
         await small.write(CONTENT[:CHUNK])
-        await empty.finish()
+        with pytest.raises(EmptyFile):
+            await empty.keep(refuse)
 
         assert names(folder) == []
 
@@ -131,7 +146,7 @@ async def test_only_a_bare_name_is_a_path(files: LocalFiles, folder: Path, path:
 
 
 @pytest.mark.parametrize("break_it", [vanish, replace])
-@pytest.mark.parametrize("stage", ["write", "finish", "keep"])
+@pytest.mark.parametrize("stage", ["write", "keep"])
 async def test_a_lost_folder_is_unavailable(
     files: LocalFiles, folder: Path, break_it: Callable[[Path], None], stage: str
 ) -> None:
@@ -140,9 +155,8 @@ async def test_a_lost_folder_is_unavailable(
     async def lose(at: str) -> None:
         async with files.receive() as upload:
             for step, work in (
-                ("write", lambda: upload.write(CONTENT)),
-                ("finish", upload.finish),
-                ("keep", lambda: upload.keep(RESUME)),
+                ("write", partial(upload.write, CONTENT)),
+                ("keep", partial(upload.keep, as_resume)),
             ):
                 if step == at:
                     break_it(folder)
@@ -190,8 +204,8 @@ async def test_too_many_open_files_are_unavailable(files: LocalFiles, folder: Pa
 class UploadToAFailingDisk(LocalUpload):
     """Hands out, to be synced, a pipe in place of its file: the kernel syncs none, and says so."""
 
-    def _save(self) -> FileIO:
-        super()._save()
+    def save(self) -> FileIO:
+        super().save()
         reading, writing = os.pipe()
         os.close(reading)
         self.pipe = FileIO(writing, "w")
@@ -202,9 +216,8 @@ async def test_a_file_that_is_not_durable_is_removed(files: LocalFiles, folder: 
     """A file whose content cannot be synced is not kept, however well it was written (P3)."""
     upload = UploadToAFailingDisk(files)
     await upload.write(CONTENT[:CHUNK])
-    await upload.finish()
     with pytest.raises(Unavailable):
-        await upload.keep(RESUME)
+        await upload.keep(as_resume)
     upload.pipe.close()
     upload.end()
 
@@ -215,9 +228,8 @@ async def test_a_file_whose_name_is_not_durable_is_removed(files: LocalFiles, fo
     """The file is renamed already when its folder cannot be synced, and must not stay under its final name."""
     async with files.receive() as upload:
         await upload.write(CONTENT)
-        await upload.finish()
         with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(Unavailable):
-            await upload.keep(RESUME)
+            await upload.keep(as_resume)
 
     assert names(folder) == []
 
@@ -355,8 +367,7 @@ async def test_uploads_take_one_buffer_each(files: LocalFiles) -> None:
             for at in range(0, len(CONTENT), 2**16):
                 await upload.write(CONTENT[at : at + 2**16])
                 await asyncio.sleep(0)
-            await upload.finish()
-            await upload.keep(dataclasses.replace(RESUME, path=f"{number}.pdf"))
+            await upload.keep(partial(as_resume, path=f"{number}.pdf"))
 
     tracemalloc.start()
     await asyncio.gather(*(upload(number) for number in range(uploads)))

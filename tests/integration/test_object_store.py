@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import obstore
@@ -22,6 +23,7 @@ from tests.s3 import S3
 from leadintake.adapters.files.bucket import OF_CONNECTIONS
 from leadintake.adapters.files.disk import CHUNK
 from leadintake.adapters.files.object_store import ObjectFiles
+from leadintake.application.ports import Received
 from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
@@ -89,6 +91,10 @@ def temporary_files() -> set[str]:
     return {path for path in found if path.endswith(" (deleted)")}
 
 
+class ClientGone(Exception):
+    """What ends a request early."""
+
+
 def names(bucket: S3Store) -> list[str]:
     """All that is there, whoever put it there."""
     return sorted(one["path"] for one in obstore.list(bucket).collect())
@@ -99,8 +105,7 @@ async def store(files: ObjectFiles, content: bytes, about: Resume | None = None)
     async with files.receive() as upload:
         for at in range(0, len(content), 2**16):
             await upload.write(content[at : at + 2**16])
-        await upload.finish()
-        await upload.keep(about or resume(content))
+        await upload.keep(lambda _: about or resume(content))
 
 
 async def fetch(files: ObjectFiles, content: bytes) -> bytes:
@@ -119,11 +124,13 @@ async def test_a_file_goes_in_one_request(files: ObjectFiles, way: Relay, url: s
     """The store takes it as a whole or not at all, and sees nothing of it before it is kept."""
     async with files.receive() as upload:
         await upload.write(content)
-        await upload.finish()
-        before = list(way.requests)
-        await upload.keep(resume(content))
 
-    assert before == []
+        def judge(_: Received) -> Resume:
+            assert way.requests == []
+            return resume(content)
+
+        await upload.keep(judge)
+
     assert way.requests == [f"PUT /{url.removeprefix('s3://')}/a.pdf"]
     assert await fetch(files, content) == content
 
@@ -133,14 +140,17 @@ async def test_a_refused_upload_asks_nothing_of_the_store(files: ObjectFiles, wa
 
     async def break_off(steps: int) -> None:
         async with files.receive() as upload:
-            for step in (partial(upload.write, LARGE), upload.finish)[:steps]:
+            for step in (partial(upload.write, LARGE), partial(upload.keep, refuse))[:steps]:
                 await step()
-            raise ConnectionResetError
+            raise ClientGone
+
+    def refuse(_: Received) -> NoReturn:
+        raise ClientGone
 
     with pytest.raises(TooLarge):
         await store(files, LARGE + b"!")
     for steps in range(3):
-        with pytest.raises(ConnectionResetError):
+        with pytest.raises(ClientGone):
             await break_off(steps)
 
     assert way.requests == []

@@ -53,9 +53,11 @@ class Outbox:
     async def ping(self) -> None:
         """Answer."""
 
-    def claim(self, _now: datetime, limit: int, _token: UUID) -> list[Letter]:
+    def claim(self, _now: datetime, limit: int, _token: UUID, *, rescue: bool) -> list[Letter]:
         self.claims += 1
-        claimed, self.due = self.due[:limit], self.due[limit:]
+        ran_out = [letter for letter in self.due if letter.is_rescued]
+        claimed = [*ran_out[:rescue], *(letter for letter in self.due if not letter.is_rescued)][:limit]
+        self.due = [letter for letter in self.due if letter not in claimed]
         self.claimed |= {letter.delivery_id: letter for letter in claimed}
         return claimed
 
@@ -121,6 +123,13 @@ async def _cancel() -> None:
     raise asyncio.CancelledError
 
 
+def _waiting_for(event: asyncio.Event) -> Behaviour:
+    async def behaviour() -> None:
+        await event.wait()
+
+    return behaviour
+
+
 def _raising(error: Exception) -> Behaviour:
     async def behaviour() -> None:
         raise error
@@ -151,9 +160,9 @@ class Works:
         self.swept += 1
         raise Unavailable
 
-    def owe(self, recipient: str = "somebody@example.com") -> str:
-        """Owe a letter and wake the worker."""
-        owed = letter(delivery_id=uuid4(), recipient=recipient)
+    def owe(self, recipient: str = "somebody@example.com", *, ran_out: bool = False) -> str:
+        """Owe a letter, perhaps one whose claim ran out, and wake the worker."""
+        owed = letter(delivery_id=uuid4(), recipient=recipient, is_rescued=ran_out)
         self.outbox.due.append(owed)
         self.wake.set()
         return str(owed.delivery_id)
@@ -243,6 +252,22 @@ async def test_slow_letters_take_places_and_not_all_of_them(works: Works) -> Non
 
     assert settled == dict.fromkeys(owed, "sent")
     assert works.post.most == AT_ONCE
+
+
+async def test_what_ended_its_process_is_tried_alone(works: Works) -> None:
+    """Of the letters whose claims ran out each waits for the one before; new ones wait for none, and all go out."""
+    held = asyncio.Event()
+    works.post.behaviours["first"] = _waiting_for(held)
+
+    async with works.running():
+        first, *others = [works.owe("first", ran_out=True), *(works.owe(ran_out=True) for _ in range(3))]
+        new = works.owe()
+        await until(lambda: new in works.outbox.settled)
+        alone = set(works.outbox.settled)
+        held.set()
+        await until(lambda: {first, *others} <= works.outbox.settled.keys())
+
+    assert alone == {new}
 
 
 async def test_a_place_that_becomes_free_is_used_at_once(works: Works) -> None:

@@ -90,7 +90,8 @@ class Events(Protocol):
 class Letter:
     """One claimed delivery, with the facts its text is made from.
 
-    `attempt` is 1 for the first try; `message_id` and `created_at` are the same in every attempt.
+    `attempt` is 1 for the first try; `message_id` and `created_at` are the same in every attempt. It `is_rescued` when
+    an earlier claim ran out: whoever had that may have died of it.
     """
 
     delivery_id: UUID
@@ -107,6 +108,7 @@ class Letter:
     last_name: str
     email: str
     resume_name: str
+    is_rescued: bool = False
 
 
 class Outbox(Protocol):
@@ -118,8 +120,8 @@ class Outbox(Protocol):
     def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count."""
 
-    def claim(self, now: datetime, limit: int, token: UUID) -> list[Letter]:
-        """Take due deliveries, and those whose claim ran out, for domain.delivery.LEASE; counts the attempt."""
+    def claim(self, now: datetime, limit: int, token: UUID, *, rescue: bool = True) -> list[Letter]:
+        """Take due deliveries for domain.delivery.LEASE, and with `rescue` one whose claim ran out; counts attempts."""
 
     def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
         """Mark a claimed delivery as sent; False when the claim was lost."""

@@ -52,10 +52,10 @@ class Dispatch:
     jitter: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def claim(self, limit: int) -> list[tuple[Letter, UUID]]:
-        """Take at most `limit` due deliveries, each with the token that settles it."""
+    async def claim(self, limit: int, *, rescue: bool = True) -> list[tuple[Letter, UUID]]:
+        """Take at most `limit` due deliveries, each with the token that settles it; see Outbox.claim for `rescue`."""
         token, now = self.new_id(), self.now()
-        letters = await self.database.write(self.firm_id, lambda tx: tx.outbox.claim(now, limit, token))
+        letters = await self.database.write(self.firm_id, lambda tx: tx.outbox.claim(now, limit, token, rescue=rescue))
         return [(letter, token) for letter in letters]
 
     async def deliver(self, letter: Letter, token: UUID) -> Outcome:

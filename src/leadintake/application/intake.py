@@ -9,7 +9,7 @@ from uuid import UUID
 
 from leadintake.application.database import Database, Submission, Transaction
 from leadintake.application.owing import Owing
-from leadintake.application.ports import Clock, FileStore, Upload
+from leadintake.application.ports import Clock, FileStore, Received, Upload
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 from leadintake.domain import values
@@ -84,22 +84,7 @@ class Intake:
         wrong, the file too; a file of the wrong kind alone is WrongKind.
         """
         (first_name, last_name, email), wrong = self._prospect(form)
-        received = await upload.finish()
-        if not form.file_name or not received.size:
-            raise Invalid(*wrong, FieldError("resume", EMPTY_FILE if form.file_name else NO_FILE))
-        try:
-            kind = accept(form.file_name, received.finding, self.kinds)
-        except WrongKind as error:
-            if wrong:
-                raise Invalid(*wrong, FieldError("resume", error.detail)) from None
-            raise
-        if wrong:
-            raise Invalid(*wrong)
-        path = f"{UUID(int=self.random_bits(128), version=4)}.{kind}"
-        resume = Resume(
-            path, display_name(form.file_name), kind, received.size, received.sha256, received.finding.flags
-        )
-        await upload.keep(resume)
+        resume = await upload.keep(partial(self._resume, form.file_name, wrong))
 
         now = self.now()
         lead = Lead(self.new_id(), "", first_name, last_name, email, resume, created_at=now, updated_at=now)
@@ -109,10 +94,10 @@ class Intake:
         except Unavailable:
             raise  # It may have been stored all the same, so the file stays; the sweep removes it if not.
         except Refused:
-            await self.files.remove(path)
+            await self.files.remove(resume.path)
             raise
         if receipt.id != lead.id:
-            await self.files.remove(path)
+            await self.files.remove(resume.path)
             return receipt, True
         if lead.quarantine:
             self.on_quarantine(receipt.id, lead.quarantine)
@@ -139,6 +124,21 @@ class Intake:
         last_name = parsed(lambda: values.name(form.last_name, "last_name"))
         email = parsed(lambda: self.address(values.filled(form.email, "email")))
         return (first_name, last_name, email), wrong
+
+    def _resume(self, file_name: str, wrong: list[FieldError], received: Received) -> Resume:
+        """What the file is called from now on; raises Invalid with all that is wrong, or WrongKind."""
+        if not file_name or not received.size:
+            raise Invalid(*wrong, FieldError("resume", EMPTY_FILE if file_name else NO_FILE))
+        try:
+            kind = accept(file_name, received.finding, self.kinds)
+        except WrongKind as error:
+            if wrong:
+                raise Invalid(*wrong, FieldError("resume", error.detail)) from None
+            raise
+        if wrong:
+            raise Invalid(*wrong)
+        path = f"{UUID(int=self.random_bits(128), version=4)}.{kind}"
+        return Resume(path, display_name(file_name), kind, received.size, received.sha256, received.finding.flags)
 
     async def _store(self, lead: Lead, notice: Notice | None, key: str | None) -> Receipt:
         for _ in range(REFERENCE_TRIES):

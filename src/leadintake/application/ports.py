@@ -30,11 +30,11 @@ class Upload(Protocol):
     async def write(self, chunk: bytes | bytearray) -> None:
         """Take the next bytes; raises TooLarge, or Unavailable when they cannot be stored."""
 
-    async def finish(self) -> Received:
-        """Write out what is left and tell what came."""
+    async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
+        """Have what came judged, and return once the file is durable as what the judge calls it.
 
-    async def keep(self, resume: Resume) -> None:
-        """Return once the file is durable under the resume's path; raises Unavailable."""
+        `judge` may run in a thread; what it raises is raised here, and then nothing is kept. Raises Unavailable.
+        """
 
 
 class FileStore(Protocol):

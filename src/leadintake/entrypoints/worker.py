@@ -86,6 +86,7 @@ class Outbox:
         self._wake = wake
         self._channel = channel
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._rescue: asyncio.Task[None] | None = None
         self._more_is_due = False
         self._is_stopping = False
 
@@ -122,10 +123,14 @@ class Outbox:
         self._wake.set()
 
     async def _start_what_is_due(self) -> float:
-        """Start as many letters as there is room for; returns the seconds until there may be more to do."""
+        """Start as many letters as there is room for; returns the seconds until there may be more to do.
+
+        Of those whose claims ran out, the next is taken when the one before is settled: had it ended the process, it
+        would have been alone.
+        """
         self._more_is_due = False
         room = max(0, self._channel.takes - len(self._in_flight))
-        claimed = await self._dispatch.claim(room) if room else []
+        claimed = await self._dispatch.claim(room, rescue=self._rescue is None) if room else []
         if claimed and self._is_stopping:
             await self._dispatch.give_back(claimed)
             return 0
@@ -133,6 +138,8 @@ class Outbox:
             task = asyncio.create_task(self._send(letter, token))
             self._in_flight.add(task)
             task.add_done_callback(self._make_room)
+            if letter.is_rescued:
+                self._rescue = task
         self._more_is_due = len(claimed) == room
         if self._more_is_due:
             return LONGEST_SLEEP if len(self._in_flight) >= self._channel.takes else 0
@@ -140,11 +147,13 @@ class Outbox:
             return LONGEST_SLEEP
         due = await self._dispatch.next_due()
         until_due = (due - self._dispatch.now()).total_seconds() if due else LONGEST_SLEEP
-        shortest = 0 if claimed else SHORTEST_SLEEP  # Claims that ran out come one by one.
-        return min(max(until_due, shortest), LONGEST_SLEEP)
+        return min(max(until_due, SHORTEST_SLEEP), LONGEST_SLEEP)
 
     def _make_room(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
+        if task is self._rescue:
+            self._rescue = None
+            self._wake.set()
         if self._more_is_due:
             self._wake.set()
 

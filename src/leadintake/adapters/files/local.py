@@ -140,24 +140,24 @@ class LocalUpload(Spool):
         self._kept = False
         super().__init__(store.pool, store.max_bytes, partial(create, self._path))
 
-    async def finish(self) -> Received:
-        """Look at the file; raises Unavailable."""
-        return await self.received(self._store.inspect)
-
-    async def keep(self, resume: Resume) -> None:
-        """Return once the file is durable under the resume's path; raises Unavailable, and then there is no file.
+    async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
+        """See the port. All of it is one hop to a thread: a second one would cost more than what is done there.
 
         A failed fsync is never tried again: the next would succeed, because what was not written counts as written.
         """
-        await self._run(partial(self._make_durable, self._store.at(resume.path)))
-        self._kept = True
+        resume = await self.run(partial(self._make_durable, judge))
+        self._kept = True  # Not before: nobody hears of a file whose request has gone meanwhile.
+        return resume
 
-    def _make_durable(self, path: Path) -> None:
-        file = self._save()
+    def _make_durable(self, judge: Callable[[Received], Resume]) -> Resume:
+        resume = judge(self.received(self._store.inspect))
+        path = self._store.at(resume.path)
+        file = self.save()
         os.fsync(file.fileno())
         file.close()
         self._path = self._path.rename(path)
         sync(self._store.folder)
+        return resume
 
     def _clean_up(self, hop: object) -> None:
         super()._clean_up(hop)

@@ -151,16 +151,13 @@ class ObjectUpload(Spool):
         self._store = store
         super().__init__(store.pool, store.max_bytes, temporary_file)
 
-    async def finish(self) -> Received:
-        """Look at the file; raises Unavailable."""
-        return await self.received(self._store.inspect)
+    async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
+        """See the port. Kept is what the store says that it has.
 
-    async def keep(self, resume: Resume) -> None:
-        """Return once the store says that it has the file under the resume's path; raises Unavailable.
-
-        Then the file may be there all the same, where the answer was lost; the sweep finds it. Cancelled, this ends
-        when it is known what came of it, and nothing is there.
+        Where its answer is lost, this raises Unavailable, and the file may be there all the same; the sweep finds it.
+        Cancelled, this ends when it is known what came of it, and nothing is there.
         """
+        resume = await self.run(lambda: judge(self.received(self._store.inspect)))
         path = checked(resume.path)
         putting = asyncio.create_task(self._put(path, resume))
         try:
@@ -170,6 +167,7 @@ class ObjectUpload(Spool):
                 await putting
                 await self._store.remove(path)
             raise
+        return resume
 
     async def _put(self, path: str, resume: Resume) -> None:
         attributes = {

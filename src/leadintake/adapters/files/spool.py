@@ -44,20 +44,31 @@ class Spool:
             megabytes = self._max_bytes * 10 // 2**20 / 10
             raise TooLarge(f"The file is larger than {megabytes:g} MB. Make it smaller, perhaps with fewer pictures.")
         if len(self._buffer) + len(chunk) > CHUNK:
-            await self._run(self._write_out)
+            await self.run(self._write_out)
         self._buffer += chunk
 
-    async def received(self, look: Callable[[BinaryIO], Finding]) -> Received:
-        """Look at the whole file and tell what came; nothing is made of an empty one. Raises Unavailable."""
-        finding = await self.read(look) if self.size else Finding(None, why="is empty")
+    async def read(self, how: Callable[[BinaryIO], T]) -> T:
+        """Have the whole file read from its start, once all is written; raises Unavailable."""
+        return await self.run(partial(self._read, how))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Have something done in a thread, after all before it; its OSError becomes Unavailable."""
+        hop = self._pool.submit(work)
+        self._hop = hop
+        return await done(hop)
+
+    def received(self, look: Callable[[BinaryIO], Finding]) -> Received:
+        """Look at the whole file, in a thread, and tell what came; nothing is made of an empty one."""
+        finding = self._read(look) if self.size else Finding(None, why="is empty")
         return Received(self.size, self.sha256, finding)
 
-    async def read(self, how: Callable[[BinaryIO], T]) -> T:
-        """Have the whole file read from its start, once all is written; raises Unavailable.
-
-        What fits the buffer is read there: each read from disk gives up the interpreter's lock.
-        """
-        return await self._run(partial(self._read, how))
+    def save(self) -> FileIO:
+        """Write out what is left, in a thread; raises OSError."""
+        if self._file is None:
+            self._file = self._make()
+        write(self._file, self._buffer)
+        self._buffer.clear()
+        return self._file
 
     def end(self) -> None:
         """Close the file.
@@ -69,29 +80,18 @@ class Spool:
         if hop:
             hop.add_done_callback(self._clean_up)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        hop = self._pool.submit(work)
-        self._hop = hop
-        return await done(hop)
-
     def _write_out(self) -> None:
         self._digest.update(self._buffer)
-        self._save()
+        self.save()
 
     def _read(self, how: Callable[[BinaryIO], T]) -> T:
+        """What fits the buffer is read there: each read from disk gives up the interpreter's lock."""
         self._digest.update(self._buffer)
         if self._file is None:
             return how(BytesIO(self._buffer))
-        file = self._save()
+        file = self.save()
         file.seek(0)
         return how(file)
-
-    def _save(self) -> FileIO:
-        if self._file is None:
-            self._file = self._make()
-        write(self._file, self._buffer)
-        self._buffer.clear()
-        return self._file
 
     def _clean_up(self, _: object) -> None:
         if self._file:

@@ -104,11 +104,11 @@ class SqlOutbox:
             run(self._connection, ALL_CONFIRMATIONS if mailbox is None else CONFIRMATIONS_TO, counted).fetchall()
         )
 
-    def claim(self, now: datetime, limit: int, token: UUID) -> list[Letter]:
+    def claim(self, now: datetime, limit: int, token: UUID, *, rescue: bool = True) -> list[Letter]:
         """Take due deliveries for domain.delivery.LEASE; counts the attempt.
 
-        Of those whose claim ran out one is taken: it may be what ended the process that had them, and would take the
-        others along again. Where there is room left, those are taken that are put off further than any can be.
+        Of those whose claim ran out at most one is taken: it may be what ended the process that had them, and would
+        take the others along again. Where there is room left, those are taken that are put off further than any can be.
         """
         claim = {
             "firm": self._firm_id,
@@ -117,11 +117,15 @@ class SqlOutbox:
             "token": token,
             "until": now + LEASE,
         }
-        taken = self._take(CLAIM_WHAT_RAN_OUT, claim, 1)
+        is_rescuing = rescue and self._take(CLAIM_WHAT_RAN_OUT, claim, 1)
+        rescued = {row.id for row in self._connection.execute(CLAIMED, claim)} if is_rescuing else set()
+        taken = len(rescued)
         for statement in (CLAIM, CLAIM_OF_THE_FUTURE):
             if taken < limit:
                 taken += self._take(statement, claim, limit - taken)
-        return [_letter(row) for row in self._connection.execute(CLAIMED, claim)] if taken else []
+        if not taken:
+            return []
+        return [_letter(row, is_rescued=row.id in rescued) for row in self._connection.execute(CLAIMED, claim)]
 
     def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
         """Mark a claimed delivery as sent; False when the claim was lost."""
@@ -209,9 +213,9 @@ class SqlOutbox:
         return bool(run(self._connection, statement, {"firm": self._firm_id, **parameters}).rowcount)
 
 
-def _letter(row: sa.Row[tuple[object, ...]]) -> Letter:
+def _letter(row: sa.Row[tuple[object, ...]], *, is_rescued: bool) -> Letter:
     return Letter(
         row.id, Purpose(row.purpose), row.recipient, row.attempts, row.message_id,
         row.created_at, row.give_up_at, str(row.event_id),
-        row.lead_id, row.reference, row.first_name, row.last_name, row.email, row.resume_name,
+        row.lead_id, row.reference, row.first_name, row.last_name, row.email, row.resume_name, is_rescued,
     )  # fmt: skip

@@ -1,11 +1,13 @@
 """The files of leads, on their way from one store to another."""
 
 import asyncio
+from functools import partial
 from uuid import UUID
 
-from leadintake.application.ports import FileStore
+from leadintake.application.ports import FileStore, Received
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, Refused, TooLarge, Unavailable
+from leadintake.domain.lead import Resume
 from leadintake.entrypoints.commands import output
 from leadintake.entrypoints.commands.stored_files import AT_ONCE, Kept, batches, resume
 
@@ -51,7 +53,18 @@ async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bo
     async with target.receive() as upload:
         async for chunk in content:
             await upload.write(chunk)
-        if (await upload.finish()).sha256 != lead.resume_sha256:
+        try:
+            await upload.keep(partial(_checked, wanted))
+        except _Damaged:
             return None
-        await upload.keep(wanted)
     return True
+
+
+class _Damaged(Exception):
+    """What came is not what was uploaded."""
+
+
+def _checked(wanted: Resume, received: Received) -> Resume:
+    if received.sha256 != wanted.sha256:
+        raise _Damaged
+    return wanted
