@@ -1,10 +1,13 @@
 """More uploads at once than are allowed, each of them slow."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import httpx
 import pytest
@@ -72,6 +75,7 @@ def test_slow_uploads(on_sqlite: Deployment, row: Row, scale: Scale) -> None:
         uploads = Uploads(server.port, scale.slow_seconds)
         threads = [threading.Thread(target=uploads.send, args=[number]) for number in range(scale.slow_uploads)]
         most_memory, most_parts, slowest = before, 0, 0.0
+        refusals: list[float] = []
         for thread in threads:
             thread.start()
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
@@ -80,7 +84,10 @@ def test_slow_uploads(on_sqlite: Deployment, row: Row, scale: Scale) -> None:
                 assert client.get("/health/live").status_code == 200
                 slowest = max(slowest, time.monotonic() - begin)
                 most_memory = max(most_memory, _memory(server))
-                most_parts = max(most_parts, sum(1 for _ in uploads_folder.glob("*.part")))
+                parts = sum(1 for _ in uploads_folder.glob("*.part"))
+                most_parts = max(most_parts, parts)
+                if parts == PLACES:
+                    refusals += _seconds_until_refused(server)
                 time.sleep(0.05)
         assert is_ready(server)
     taken = [seconds for status, seconds in uploads.answers if status == 201]
@@ -90,15 +97,28 @@ def test_slow_uploads(on_sqlite: Deployment, row: Row, scale: Scale) -> None:
     row.lost = len(taken) - len(store.leads())
     row.note(f"{len(taken)} were taken, {len(refused)} refused")
     row.note(f"memory was {before:.0f} MB before and {most_memory:.0f} MB at most")
+    row.note(f"beyond the cap, {len(refusals)} were refused within {1000 * median(refusals):.0f} ms in the middle")
     row.note(f"health answered within {1000 * slowest:.0f} ms; {most_parts} files under way at most")
 
     assert len(taken) + len(refused) == len(threads), uploads.answers
     assert refused
+    assert refusals
     assert len(taken) >= PLACES
     assert row.lost == 0
     assert most_parts <= PLACES
     assert most_memory - before < MOST_MEMORY
     assert slowest < LONGEST_ANSWER
+
+
+def _seconds_until_refused(server: Process) -> Iterator[float]:
+    """How soon a submission is refused of which no more than the head was sent; nothing when a place became free."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=1) as connection:
+        begin = time.monotonic()
+        head = f"POST /public/leads HTTP/1.1\r\nHost: localhost\r\nContent-Length: {UPLOAD}\r\n"
+        connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode())
+        with suppress(TimeoutError):
+            if b" 503 " in connection.recv(65_536):
+                yield time.monotonic() - begin
 
 
 def _memory(server: Process) -> float:
