@@ -59,6 +59,10 @@ class MemoryUpload:
     store: MemoryFiles
     content: bytes = b""
 
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
     async def write(self, chunk: bytes | bytearray) -> None:
         self.content += chunk
         if len(self.content) > self.store.max_bytes:

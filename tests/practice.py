@@ -51,6 +51,7 @@ class Practice:
     tokens: PlainTokens = field(default_factory=PlainTokens)
     new_id: Callable[[], UUID] = field(default_factory=numbered_ids)
     random: Iterator[int] = field(default_factory=count)
+    keep_for: timedelta | None = None
     wakes: int = 0
     told: list[tuple[UUID, tuple[Reason, ...]]] = field(default_factory=list)
 
@@ -98,7 +99,7 @@ class Practice:
     @property
     def retention(self) -> Retention:
         """Clears away."""
-        return Retention(FIRST_FIRM, self.database, self.files, self.clock, SWEEP_AFTER)
+        return Retention(FIRST_FIRM, self.database, self.files, self.clock, SWEEP_AFTER, self.keep_for)
 
     def wake(self) -> None:
         """Counts how often the worker was called."""

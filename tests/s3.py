@@ -81,6 +81,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 
 
 @contextmanager
+def running(data: Path) -> Iterator[S3]:
+    """Run a server of its own in a folder, which it makes, until the context ends."""
+    server = S3(*_start(data))
+    try:
+        yield server
+    finally:
+        _stop(server, data)
+
+
+@contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """While nobody else starts or stops the server."""
     with (folder / "s3.lock").open("a") as lock:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from tests.fakes import MemoryFiles, PlainPasswords
+from tests.passwords import with_passwords
 from tests.service import PASSWORD, Service, form, running
 
 from leadintake.application.app import App
@@ -113,12 +114,10 @@ def linking(app: App) -> App:
 
 @contextmanager
 def supplied(folder: Path, change: Callable[[App], App] = lambda app: app, **settings: str) -> Iterator[Supplies]:
-    """A service with an admin and an attorney. Its passwords are not hashed, which would take most of the time."""
+    """A service with an admin and an attorney. Its passwords are neither hashed nor judged, which takes long."""
 
     def quick(app: App) -> App:
-        passwords = PlainPasswords()
-        staff, accounts = replace(app.staff, passwords=passwords), replace(app.accounts, passwords=passwords)
-        return replace(app, staff=staff, accounts=accounts)
+        return with_passwords(app, PlainPasswords())
 
     # One attorney is told, whoever is added; and of the confirmations to Ada, all but one are held.
     few: dict[str, Any] = {"ATTORNEY_EMAIL": ATTORNEY, "CONFIRMATIONS_PER_ADDRESS": "1/day", **settings}

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests import redis_server
+from tests import postgres, redis_server
 from tests.machine import Machine
 from tests.past import Past, lived
+from tests.postgres import Postgres
 from tests.redis_server import RedisServer
 from tests.s3 import S3, shared
 from tests.secrecy import leaks
@@ -54,6 +55,13 @@ def attorney(service: Service) -> httpx.Client:
 def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
     """A practice with something of everything, to copy: nobody changes it."""
     return lived(Machine(tmp_path_factory.mktemp("past") / "data"))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL server, in which each test makes the databases that it needs."""
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,13 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import postgres
 from tests.machine import Machine, refusal
 from tests.past import OPERATOR, PASSWORD, SECRET, Past, after, at, before, moved, readable
 from tests.postgres import Postgres
@@ -54,13 +53,6 @@ def backup(machine: Machine, folder: Path) -> Path:
     folder.parent.mkdir()
     assert machine.run("backup", str(folder)).exit_code == 0
     return folder
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    """A PostgreSQL server."""
-    with postgres.running() as server:
-        yield server
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from tests.machine import Machine, refusal
 from tests.redis_server import RedisServer
 
 from leadintake import __version__
+from leadintake.application.app import App
 from leadintake.application.views import LeadView
 from leadintake.domain.delivery import Purpose
 from leadintake.entrypoints.cli import COMMANDS
@@ -134,7 +135,27 @@ def test_a_new_user_signs_in_with_the_password_that_is_shown_once(machine: Machi
 
     assert machine.do(lambda app: app.accounts.sign_in("ada@example.org", password)).access_token
     assert "Ada@example.org\tAda Lovelace\tattorney\tyes\t" in machine.run("users", "list").stdout
+    assert "runs out in 72 hours, unless its owner changes it" in added.stdout
     assert password not in machine.run("users", "list").output
+
+
+@pytest.mark.asvs("V6.4.1")
+def test_the_list_says_which_passwords_run_out(machine: Machine) -> None:
+    """The last column has the time of a password that was set for a user; after a change by the user it is empty."""
+    machine.run("users", "add", "a@example.org", "--name", "A", "--password-stdin", given=PASSWORD)
+    head, *before = (line.split("\t") for line in machine.run("users", "list").stdout.splitlines())
+
+    async def change(app: App) -> None:
+        identity = await app.accounts.authenticate((await app.accounts.sign_in("a@example.org", PASSWORD)).access_token)
+        await app.accounts.change_password(identity, PASSWORD, f"{PASSWORD} {PASSWORD}")
+
+    machine.do(change)
+    after = [line.split("\t") for line in machine.run("users", "list").stdout.splitlines()[1:]]
+
+    assert head[-2:] == ["created", "password until"]
+    for *_, created, until in before:
+        assert datetime.fromisoformat(until) - datetime.fromisoformat(created) == timedelta(days=3)
+    assert [row[-1] for row in after] == [before[0][-1], ""]
 
 
 @pytest.mark.asvs("V6.2.5-9")

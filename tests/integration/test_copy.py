@@ -3,14 +3,12 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from tests import postgres
 from tests.documents import pdf
 from tests.machine import Machine, refusal
 from tests.past import ADA, ADA_KEY, PASSWORD, SECRET, Past, after, at, before, moved, readable, submit
@@ -34,20 +32,13 @@ def machine(past: Past, tmp_path: Path) -> Machine:
     return Machine(shutil.copytree(past.machine.data_dir, tmp_path / "data"))
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    """A PostgreSQL server."""
-    with postgres.running() as server:
-        yield server
-
-
 NUMBERS = count()
 
 
 @pytest.fixture
 def url(server: Postgres) -> str:
     """A database in which there is nothing."""
-    name = f"empty{next(NUMBERS)}"
+    name = f"copied{next(NUMBERS)}"
     server.execute(f"CREATE DATABASE {name}")
     return server.url(name)
 

@@ -137,6 +137,14 @@ def send_too_much(request: Request) -> httpx.Response:
     return request.send(**changes)
 
 
+def sign_in_too_late(request: Request) -> httpx.Response:
+    """Sign in with a first password that was not changed in time."""
+    supplies = request.services.supplies
+    email = supplies.colleague()
+    supplies.service.let_run_out(email)
+    return request.send(data={"username": email, "password": PASSWORD})
+
+
 def spoil_resume(request: Request) -> httpx.Response:
     """Ask for a resume whose file is gone."""
     supplies = request.services.supplies
@@ -187,6 +195,7 @@ SPECIAL: dict[tuple[str, str], Way] = {
     ("submitLead", "invalid-fields"): lambda request: request.send(**form(email="nobody")),
     ("submitLead", "key-reused"): lambda request: request.send_twice(**form(first_name="Eva")),
     ("getToken", "wrong-credentials"): lambda request: request.send(data={"username": ADMIN, "password": "wrong"}),
+    ("getToken", "password-ran-out"): sign_in_too_late,
     ("getToken", "session-over"): lambda request: request.send(
         data={"grant_type": "refresh_token", "refresh_token": NOTHING}
     ),

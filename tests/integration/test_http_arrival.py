@@ -218,6 +218,9 @@ class TestGarbledRequests:
             (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed"),
             (HEAD + b"Content-Length: +5\r\n\r\n", 400, "malformed"),
             (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "malformed"),
+            (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "malformed"),
+            (HEAD.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed"),
+            (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "malformed"),
         ],
     )
     def test_garbled(self, service: Service, sent: bytes, status: int, problem: str) -> None:
@@ -236,3 +239,21 @@ class TestGarbledRequests:
 
         assert answer.status == HTTPStatus.OK
         assert "HTTP/1.1 501 " in answer.rest
+
+    @pytest.mark.attack(157)
+    @pytest.mark.parametrize(
+        ("address", "host", "status"),
+        [
+            (b"http://localhost/leads", b"localhost", 401),
+            (b"https://localhost:443/leads", b"evil.example", 401),
+            (b"http://localhost", b"localhost", 200),
+            (b"http://evil.example/leads", b"localhost", 400),
+            (b"http://localhost@evil.example/leads", b"localhost", 400),
+            (b"http://localhost?x", b"localhost", 400),
+        ],
+    )
+    def test_an_address_with_a_host(self, service: Service, address: bytes, host: bytes, status: int) -> None:
+        """The host of the address counts, whatever the header says, as it does for a proxy."""
+        answer = answered(service, b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (address, host))
+
+        assert answer.status == status

@@ -1,10 +1,13 @@
 import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
-from tests.service import PASSWORD, Service, logged
+from tests.service import PASSWORD, Service, logged, running
 
+from leadintake.adapters.security import Argon2Passwords
 from leadintake.domain.people import Role
 
 ID = "8f14e45f-ceea-467f-9575-1d7f1f1f1f1f"
@@ -45,6 +48,19 @@ def test_password_grant(anyone: httpx.Client, email: str) -> None:
 def test_the_grant_type_may_be_missing(anyone: httpx.Client, email: str) -> None:
     """With username and password there is no doubt what is meant; case and space around an address do not count."""
     assert token(anyone, username=f" {email.upper()} ", password=PASSWORD).status_code == 200
+
+
+@pytest.mark.asvs("V6.4.1")
+def test_a_first_password_runs_out(service: Service, anyone: httpx.Client, email: str) -> None:
+    """Who knows it learns why it does not count any more; who guesses learns nothing of that."""
+    until = service.sign_in(email).get("/me").json()["password_expires_at"]
+    service.let_run_out(email)
+    knows, guesses = (token(anyone, username=email, password=password) for password in (PASSWORD, "wrong"))
+
+    assert datetime.now(UTC) < datetime.fromisoformat(until) < datetime.now(UTC) + timedelta(days=3)
+    assert (knows.status_code, knows.json()["error"]) == (400, "invalid_grant")
+    assert "Ask an admin for a new one." in knows.json()["error_description"]
+    assert guesses.content == token(anyone, username="nobody@example.org", password="wrong").content
 
 
 @pytest.mark.attack(119, 124)
@@ -101,16 +117,19 @@ def test_refused_bodies(anyone: httpx.Client, body: bytes, content_type: str) ->
 
 @pytest.mark.asvs("V6.3.8")
 @pytest.mark.attack(118)
-def test_unknown_users_and_wrong_passwords_look_alike(anyone: httpx.Client, email: str) -> None:
+def test_unknown_users_and_wrong_passwords_look_alike(tmp_path: Path) -> None:
     """Neither the answer nor its time tells who has an account."""
+    with running(tmp_path / "data", passwords=Argon2Passwords) as service:
+        service.add_user("known@example.org")
+        client = service.client()
 
-    def seconds(username: str) -> float:
-        start = time.perf_counter()
-        answers.append(token(anyone, username=username, password="wrong horse battery").json())
-        return time.perf_counter() - start
+        def seconds(username: str) -> float:
+            start = time.perf_counter()
+            answers.append(token(client, username=username, password="wrong horse battery").json())
+            return time.perf_counter() - start
 
-    answers: list[object] = []
-    times = [(seconds(email), seconds("nobody@example.org")) for _ in range(4)]
+        answers: list[object] = []
+        times = [(seconds("known@example.org"), seconds("nobody@example.org")) for _ in range(4)]
     known, unknown = (min(column) for column in zip(*times, strict=True))
 
     assert answers.count(answers[0]) == 8

@@ -15,8 +15,9 @@ from leadintake.domain.events import EventKind
 from leadintake.domain.resume import Flag, Kind
 from leadintake.domain.suspicion import POINTS
 from leadintake.entrypoints import asgi
+from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.errors import BY_SLUG
-from leadintake.entrypoints.http import auth, guesses, lead_list, multipart, public, reading
+from leadintake.entrypoints.http import admission, auth, guesses, lead_list, multipart, public, reading
 from leadintake.entrypoints.http.connection import HEAD_MAX_BYTES, HEAD_MAX_FIELDS, Connection
 from leadintake.entrypoints.settings import SETTINGS
 
@@ -75,19 +76,30 @@ def test_kinds_of_files() -> None:
 @pytest.mark.asvs("V2.1.3", "V6.1.1")
 def test_rates() -> None:
     """The page has the rates that hold by default."""
-    names = ("rate_limit_submit", "rate_limit_login", "max_uploads", "confirmations_per_address")
-
+    rates = {
+        name: f"`{SETTINGS[name].default}`"
+        for name in ("rate_limit_submit", "rate_limit_login", "max_uploads", "confirmations_per_address")
+    }
     waits = [guesses.FIRST_WAIT * 2**number // 60 for number in range(4)]
     guessed = (
         f"{guesses.FREE_GUESSES}, then one after {waits[0]} minute, {waits[1]}, {waits[2]}, {waits[3]}, "
         f"and every {guesses.LONGEST_WAIT // 60}"
     )
-    rates = [f"`{SETTINGS[name].default}`" for name in names]
+    share = f"a quarter of these, at least {admission.FEWEST}"
 
-    assert [row[1] for row in table(PAGE, "what", "default", "counted by")] == [*rates[:2], guessed, *rates[2:]]
+    assert admission.SHARE == 4
+    assert [row[1] for row in table(PAGE, "what", "default", "counted by")] == [
+        rates["rate_limit_submit"],
+        f"`{load({}, {}).rate_limit_megabytes}`",
+        rates["rate_limit_login"],
+        guessed,
+        rates["max_uploads"],
+        share,
+        rates["confirmations_per_address"],
+    ]
 
 
-@pytest.mark.asvs("V2.1.1", "V5.1.1", "V7.1.1")
+@pytest.mark.asvs("V2.1.1", "V5.1.1", "V6.4.1", "V7.1.1")
 def test_limits() -> None:
     """The page has the limits that the code sets."""
     least = Connection.body_bytes_per_second
@@ -104,6 +116,10 @@ def test_limits() -> None:
         ["a word of `q`", f"the first {search.WORD_MAX_CHARACTERS} characters count"],
         ["`limit`", f"{limit['minimum']} to {limit['maximum']}; {limit['default']} without it"],
         ["`Idempotency-Key`", f"{values.KEY_MAX_CHARACTERS} characters; kept {minutes(KEY_LIFETIME)}"],
+        [
+            "password that somebody else set",
+            f"counts for {minutes(people.FIRST_PASSWORD_LIFETIME)}, unless its owner changes it",
+        ],
         ["access token", f"lasts {minutes(ACCESS_LIFETIME)}"],
         ["session", f"lasts {minutes(people.SESSION_LIFETIME)}, {minutes(people.SESSION_IDLE)} without a refresh"],
         ["a form", f"{multipart.MOST_PARTS} parts, {multipart.TEXT_MAX_BYTES:,} bytes in each that is text"],

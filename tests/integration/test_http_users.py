@@ -22,7 +22,7 @@ def test_add_and_list(admin: httpx.Client, email: str) -> None:
 
     assert added.status_code == 201
     assert added.json()["generated_password"] is None
-    assert user.keys() == {"id", "email", "full_name", "role", "is_active", "created_at"}
+    assert user.keys() == {"id", "email", "full_name", "role", "is_active", "created_at", "password_expires_at"}
     assert user in admin.get("/users").json()["items"]
 
 

@@ -82,4 +82,5 @@ def test_times() -> None:
         ["`Retry-After` of a 503", f"{problems.RETRY_AFTER} seconds"],
         ["the sweep runs", f"every {shown(worker.SWEEP_EVERY, 'minutes')}"],
         ["old keys and sessions are removed", f"every {shown(worker.PRUNE_EVERY, 'minutes')}"],
+        ["leads whose time is over are erased", f"every {shown(worker.EXPIRE_EVERY, 'minutes')}"],
     ]

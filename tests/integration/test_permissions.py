@@ -1,17 +1,15 @@
 """docs/permissions.md says who may do what: each of its rows is tried by everybody."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import httpx
 import pytest
-from tests.fakes import PlainPasswords
 from tests.pages import page, table
 from tests.service import Service, running
 from tests.web import signed_in, visitor
 
-from leadintake.application.app import App
 from leadintake.domain.people import Role
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.environment import load
@@ -43,19 +41,8 @@ class Person:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service where signing in takes no time, so that somebody can sign in again."""
-
-    def hashing_nothing(app: App) -> App:
-        passwords = PlainPasswords()
-        return replace(
-            app,
-            accounts=replace(app.accounts, passwords=passwords),
-            staff=replace(app.staff, passwords=passwords),
-        )
-
-    with running(tmp_path_factory.mktemp("quick") / "data", hashing_nothing) as service:
-        changed = hashing_nothing(service.app)
-        service.app = changed
+    """A service with a user of each kind."""
+    with running(tmp_path_factory.mktemp("quick") / "data") as service:
         service.add_user("admin@example.org", Role.ADMIN)
         service.add_user("attorney@example.org")
         service.add_user("inactive@example.org")

@@ -24,7 +24,7 @@ from leadintake.domain.errors import Unavailable
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.errors import TooManyRequests
-from leadintake.entrypoints.http.rate_limits import Counts, MemoryCounts, RateLimit
+from leadintake.entrypoints.http.rate_limits import Counts, Megabytes, MemoryCounts, RateLimit
 from leadintake.entrypoints.http.redis_counts import RedisCounts
 from leadintake.entrypoints.settings import BadSetting
 
@@ -48,10 +48,10 @@ async def counts(request: pytest.FixtureRequest) -> AsyncIterator[Counts]:
         yield counts
 
 
-async def ask(limit: RateLimit, address: str = ADDRESS) -> int:
+async def ask(limit: RateLimit, address: str = ADDRESS, amount: int = 1) -> int:
     """Ask to be let in; returns 0, or the seconds to wait."""
     try:
-        await limit.count(address)
+        await limit.count(address, amount)
     except TooManyRequests as refused:
         return refused.retry_after
     return 0
@@ -75,6 +75,22 @@ class TestContract:
         waits = await asyncio.gather(*(ask(limit) for _ in range(200)))
 
         assert waits.count(0) == 20
+
+    async def test_amounts(self, counts: Counts) -> None:
+        """What is too much is not counted, so that less still gets in; more than all is as good as all."""
+        limit = RateLimit("submit", "10/hour", counts)
+        waits = [await ask(limit, amount=amount) for amount in (6, 5, 4, 1)]
+
+        assert [bool(wait) for wait in waits] == [False, True, False, True]
+        assert await ask(limit, "192.0.2.2", 99) == 0
+        assert 1 <= await ask(limit, "192.0.2.2", 99) <= 2 * 3600 + 1
+
+    async def test_all_megabytes_at_once(self, counts: Counts) -> None:
+        """Of many at the same moment, no byte more is let in than one after the other would be."""
+        limit = Megabytes("megabytes", "5/day", counts)
+        waits = await asyncio.gather(*(ask(limit, amount=300_000) for _ in range(50)))
+
+        assert waits.count(0) == 16
 
     @pytest.mark.parametrize(
         ("other", "is_let_in"),

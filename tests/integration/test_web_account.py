@@ -58,6 +58,36 @@ def test_admins_are_led_to_their_user(service: Service) -> None:
     assert "Admin Istrator" in signed_in(service, "admin@example.org").get(address[1]).text
 
 
+@pytest.mark.asvs("V6.4.1")
+def test_first_password(service: Service, email: str) -> None:
+    """Every page says that it runs out, and leads to where it is changed to another one; once it is, none does."""
+    client = signed_in(service, email)
+    before = client.get("/inbox").text
+    same = change(client, PASSWORD, PASSWORD)
+    change(client, PASSWORD, NEW)
+    after = client.get("/inbox").text
+
+    assert "Your password was set by somebody else. To sign in after" in text_of(before)
+    assert 'href="/inbox/account#password-title"' in before
+    assert (same.status_code, "Choose another password" in text_of(same.text)) == (422, True)
+    assert "set by somebody else" not in after
+
+
+@pytest.mark.asvs("V6.4.1")
+def test_a_password_that_ran_out(service: Service, email: str) -> None:
+    """The sign-in says what to do to who knows it, and to nobody else."""
+    service.let_run_out(email)
+    knows, guesses = (
+        visitor(service).post("/inbox/sign-in", data={"email": email, "password": password})
+        for password in (PASSWORD, NEW)
+    )
+
+    assert (knows.status_code, guesses.status_code) == (400, 400)
+    assert "This password has run out, because it was not changed in time. Ask an admin" in text_of(knows.text)
+    assert "The email address or the password is wrong." in text_of(guesses.text)
+    assert "run out" not in text_of(guesses.text)
+
+
 @pytest.mark.asvs("V6.2.2-3")
 def test_new_password(service: Service, email: str) -> None:
     """It counts at once; this session goes on, every other one is over, and the log has a line."""

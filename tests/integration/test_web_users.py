@@ -64,7 +64,7 @@ def test_add(service: Service, admin: httpx.Client, email: str) -> None:
     assert answer.headers["cache-control"] == "no-store"
     for part in ("is a user now", "The password is shown only now.", email, f"{service.settings.base_url}/inbox"):
         assert part in text_of(answer.text)
-    assert re.search(rf"Grace +Hopper {email} Attorney Active \d+ \w+ \d{{4}}", row_of(admin, email))
+    assert re.search(rf"Grace +Hopper {email} Attorney Active First password \d+ \w+ \d{{4}}", row_of(admin, email))
     assert password not in admin.get("/inbox/users").text
     assert password not in admin.get(page_of(admin, email)).text
     assert can_sign_in(service, email, password)
@@ -206,6 +206,33 @@ def test_ones_own_password(service: Service, email: str) -> None:
     assert f"{path}/password" not in admin.get(path).text
     assert answer.headers["location"] == "/inbox/account"
     assert can_sign_in(service, email, PASSWORD)
+
+
+@pytest.mark.asvs("V6.4.1")
+def test_first_passwords(service: Service, admin: httpx.Client, email: str) -> None:
+    """List and page say that a password is the first one, then that it ran out; once it is changed they do not."""
+    service.add_user(email)
+    path = page_of(admin, email)
+    seen = [(row_of(admin, email), text_of(admin.get(path).text))]
+    service.let_run_out(email)
+    seen.append((row_of(admin, email), text_of(admin.get(path).text)))
+    renewed = admin.post(f"{path}/password")
+    client = signed_in(service, email, password_in(renewed))
+    change = {"current_password": password_in(renewed), "new_password": "tr0ub4dor and three"}
+    client.post("/inbox/account/password", data=change)
+    row, page = row_of(admin, email), text_of(admin.get(path).text)
+
+    for (listed, shown), (badge, sentence) in zip(
+        seen, [("First password", "; it runs out on "), ("Password ran out", "; it ran out on ")], strict=True
+    ):
+        assert badge in listed
+        assert badge in shown
+        assert f"The user has not changed the first password{sentence}" in shown
+    assert "It runs out on" in text_of(renewed.text)
+    assert "has to be changed within 3 days" in page
+    for text in (row, page):
+        assert "First password" not in text
+        assert "ran out" not in text
 
 
 def test_the_last_admin_stays(tmp_path: Path) -> None:

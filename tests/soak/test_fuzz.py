@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import NoReturn
 from zipfile import ZipFile
 
 import pytest
@@ -93,6 +94,7 @@ def form(folder: Path) -> Callable[[bytes], None]:
     """A form in pieces, as long as the first byte says; where that is odd, a large file comes before it."""
     from leadintake.adapters.documents.inspection import inspect
     from leadintake.adapters.files.local import LocalFiles
+    from leadintake.application.ports import Received
     from leadintake.domain.errors import Refused
     from leadintake.entrypoints.http.multipart import TEXTS, boundary_of, read_form
 
@@ -106,12 +108,15 @@ def form(folder: Path) -> Callable[[bytes], None]:
         for start in range(1, len(data), length):
             yield data[start : start + length]
 
+    def refuse(_: Received) -> NoReturn:
+        raise Refused
+
     async def receive(data: bytes) -> None:
         head, _, body = data.partition(b"\n") if data.startswith(b";") else (b";boundary=b", b"", data)
         boundary = boundary_of("multipart/form-data" + head.decode("latin-1"))
         async with files.receive() as upload:
             await read_form(pieces(body or b"\0"), boundary, dict.fromkeys(TEXTS, ""), upload.write)
-            await upload.finish()
+            await upload.keep(refuse)
 
     def once(data: bytes) -> None:
         with suppress(Refused):
@@ -146,7 +151,7 @@ def search(_: Path) -> Callable[[bytes], None]:
     def once(data: bytes) -> None:
         text = data.decode("utf-8", "replace")
         try:
-            unseal(text, LeadQuery(), UUID(int=1), b"k" * 32)
+            unseal(text, LeadQuery(), UUID(int=1), [b"k" * 32])
         except Malformed:
             pass
         else:

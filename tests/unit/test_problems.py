@@ -12,8 +12,14 @@ from leadintake.entrypoints.http.problems import answer
 STATUSES = {400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 429, 431, 501, 503}
 """Those the design allows; 500 is nobody's fault but ours."""
 
-SHARED = {errors.ReferenceTaken, http_errors.Busy, http_errors.TooManyGuesses}
-"""Errors for which the meaning of the class above will do: one never leaves the application, two are special cases."""
+SHARED = {
+    errors.ReferenceTaken,
+    http_errors.Busy,
+    http_errors.TooManyGuesses,
+    http_errors.TooManyMegabytes,
+    http_errors.TooManyUploads,
+}
+"""Errors for which the meaning of the class above will do: one never leaves the application, the others are special."""
 
 REFUSALS = sorted(
     {

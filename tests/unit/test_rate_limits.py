@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from limits import RateLimitItem
-from limits.aio.storage import SlidingWindowCounterSupport
 
 from leadintake.domain.errors import Unavailable
-from leadintake.entrypoints.errors import Busy, TooManyRequests
-from leadintake.entrypoints.http.rate_limits import MemoryCounts, RateLimit, hit, network_of
+from leadintake.entrypoints.errors import Busy, TooManyMegabytes, TooManyRequests
+from leadintake.entrypoints.http.rate_limits import Megabytes, MemoryCounts, RateLimit, hit, network_of
 
 
 @dataclass
-class Windows(SlidingWindowCounterSupport):
+class Windows:
     """The counts of one client, by a clock in milliseconds that a test sets. As in Redis, a request begins a window."""
 
     now: int = 0
@@ -26,7 +25,7 @@ class Windows(SlidingWindowCounterSupport):
         before, before_counts_for, current, _ = await self.get_sliding_window(key, expiry)
         is_within = math.floor(before * before_counts_for / expiry) + current + amount <= limit
         if is_within:
-            self.hits.append(self.now)
+            self.hits += [self.now] * amount
         return is_within
 
     async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:  # noqa: ARG002 - one key
@@ -39,32 +38,33 @@ class Windows(SlidingWindowCounterSupport):
         left = (self.begin + window - self.now) / 1000
         return before, left if before else 0, sum(at >= self.begin for at in self.hits), left + expiry
 
-    async def clear_sliding_window(self, key: str, expiry: int) -> None:
-        raise NotImplementedError
-
 
 class Nowhere(MemoryCounts):
     """Counts that are out of reach."""
 
-    async def add(self, rate: RateLimitItem, name: str, network: str) -> int:  # noqa: ARG002 - nothing is counted
+    async def add(self, rate: RateLimitItem, name: str, network: str, amount: int) -> int:  # noqa: ARG002 - nothing is counted
         raise Unavailable
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.lists(st.integers(0, 12_000), max_size=40))
-def test_time_to_wait(amount: int, seconds: int, pauses: list[int]) -> None:
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.lists(st.tuples(st.integers(0, 12_000), st.integers(1, 4)), max_size=40),
+)
+def test_time_to_wait(most: int, seconds: int, hits: list[tuple[int, int]]) -> None:
     """Whoever is refused is within the rate after the time that is told, and a second before that is not yet."""
-    rate = limits.parse(f"{amount} per {seconds} second")
+    rate = limits.parse(f"{most} per {seconds} second")
     windows = Windows()
 
     async def steps() -> None:
-        for pause in (*pauses, *[0] * amount):
+        for pause, amount in (*hits, *[(0, 1)] * most):
             windows.now += pause
-            if wait := await hit(windows, rate):
+            if wait := await hit(windows, rate, amount=amount):
                 refused_at = windows.now
                 for later, is_let_in in ((wait * 1000 - 1001, False), (wait * 1000, True)):
                     windows.now = refused_at + max(later, 0)
 
-                    assert (await hit(windows, rate) == 0) is is_let_in
+                    assert (await hit(windows, rate, amount=amount) == 0) is is_let_in
 
     asyncio.run(steps())
 
@@ -103,3 +103,15 @@ async def test_what_cannot_be_counted_here_is_counted_there() -> None:
 
     with pytest.raises(TooManyRequests):
         await limit.count("192.0.2.1")
+
+
+async def test_megabytes_are_counted_in_bytes() -> None:
+    """A byte more than the megabytes is refused; what is larger than all of them is taken when nothing else came."""
+    limit = Megabytes("megabytes", "3/day", MemoryCounts())
+    for amount in (1_000_000, 1_999_999, 0, 1):
+        await limit.count("192.0.2.1", amount)
+    await limit.count("192.0.2.2", 10**9)
+
+    for address in ("192.0.2.1", "192.0.2.2"):
+        with pytest.raises(TooManyMegabytes):
+            await limit.count(address, 1)

@@ -34,11 +34,13 @@ def test_nothing_set_gives_the_defaults_of_the_design() -> None:
     assert settings.max_resume_bytes == 10 * 1024 * 1024
     assert settings.resume_types == {Kind.PDF, Kind.DOC, Kind.DOCX}
     assert settings.secret_key is None
+    assert settings.secret_key_accepted is None
     assert settings.allowed_origins == settings.trusted_proxies == ()
     assert settings.allowed_hosts == ("127.0.0.1", "localhost", "[::1]")
     assert (settings.rate_limit_submit, settings.rate_limit_login) == ("30/minute", "10/minute")
     assert (settings.confirmations_per_address, settings.confirmations_total) == ("3/day", None)
-    assert settings.max_uploads == 64
+    assert settings.rate_limit_megabytes == "500/day"
+    assert (settings.max_uploads, settings.retention_days) == (64, None)
     assert settings.sweep_after == timedelta(hours=1)
     assert settings.docs is True
     assert settings.metrics_token is None
@@ -131,6 +133,15 @@ def test_logs_are_for_people_on_a_terminal() -> None:
     assert load({}, {}, terminal=True).log_format == "console"
     assert load({}, {}).log_format == "json"
     assert load({"LEADINTAKE_LOG_FORMAT": "console"}, {}).log_format == "console"
+
+
+def test_megabytes_are_limited_where_submissions_are() -> None:
+    """Who turns the one limit off by address turns off the other, and may still set either."""
+    off = {"LEADINTAKE_RATE_LIMIT_SUBMIT": "off"}
+
+    assert load(off, {}).rate_limit_megabytes is None
+    assert load({**off, "LEADINTAKE_RATE_LIMIT_MEGABYTES": "2000/day"}, {}).rate_limit_megabytes == "2000/day"
+    assert load({"LEADINTAKE_RATE_LIMIT_MEGABYTES": "off"}, {}).rate_limit_megabytes is None
 
 
 @pytest.mark.parametrize(
@@ -231,6 +242,9 @@ def test_the_mail_servers_port_follows_from_how_it_is_spoken_to(tls: str, port: 
         ("DATABASE_URL", "sqlite://"),
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("LEADINTAKE_PORT", "0"),
+        ("LEADINTAKE_RETENTION_DAYS", "7"),
+        ("LEADINTAKE_RETENTION_DAYS", "never"),
+        ("LEADINTAKE_RATE_LIMIT_MEGABYTES", "500 MB"),
         ("LEADINTAKE_PORT", "65536"),
         ("LEADINTAKE_PORT", "\uff18\uff10\uff10\uff10"),
         ("LEADINTAKE_PORT", "1" * 30),
@@ -261,6 +275,7 @@ def test_the_mail_servers_port_follows_from_how_it_is_spoken_to(tls: str, port: 
         ("LEADINTAKE_RESUME_TYPES", "pdf,"),
         ("LEADINTAKE_SECRET_KEY", "short"),
         ("LEADINTAKE_SECRET_KEY", "a" * 64),
+        ("LEADINTAKE_SECRET_KEY_ACCEPTED", "short"),
         ("LEADINTAKE_ALLOWED_ORIGINS", "*"),
         ("LEADINTAKE_ALLOWED_ORIGINS", "null"),
         ("LEADINTAKE_ALLOWED_ORIGINS", "https://www.firm.example/form"),
@@ -296,9 +311,13 @@ def test_an_empty_value_is_no_value(name: str) -> None:
 
 def test_secrets_do_not_show() -> None:
     """Settings that end in a log or a trace keep their secrets."""
-    settings = load({"LEADINTAKE_SECRET_KEY": SECRET, "LEADINTAKE_METRICS_TOKEN": TOKEN}, {})
+    old = SECRET[::-1]
+    secrets = {"LEADINTAKE_SECRET_KEY": SECRET, "LEADINTAKE_SECRET_KEY_ACCEPTED": old}
+    settings = load({**secrets, "LEADINTAKE_METRICS_TOKEN": TOKEN}, {})
 
+    assert settings.secret_key_accepted == old.encode()
     assert SECRET not in repr(settings)
+    assert old not in repr(settings)
     assert TOKEN not in repr(settings)
 
 

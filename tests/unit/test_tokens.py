@@ -17,7 +17,7 @@ from leadintake.application.ports import Claims
 SECRET = bytes(range(32))
 KEY = derive(SECRET, "access token")
 ISSUER = "https://leads.example.com"
-TOKENS = JwtTokens(SECRET, ISSUER)
+TOKENS = JwtTokens([SECRET], ISSUER)
 CLAIMS = Claims(UUID(int=1), UUID(int=2))
 NOW = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 TIME = int(NOW.timestamp())
@@ -96,8 +96,8 @@ def test_every_token_is_read_as_issued(now: datetime, user_id: UUID, session_id:
 
     assert TOKENS.read(token, now) == claims
     assert TOKENS.read(token, now - timedelta(seconds=7)) is None
-    assert JwtTokens(SECRET, "https://leads.example.org").read(token, now) is None
-    assert JwtTokens(bytes(32), ISSUER).read(token, now) is None
+    assert JwtTokens([SECRET], "https://leads.example.org").read(token, now) is None
+    assert JwtTokens([bytes(32)], ISSUER).read(token, now) is None
 
 
 @pytest.mark.attack(104)
@@ -228,12 +228,24 @@ def test_a_guessed_key_signs_nothing(guess: bytes) -> None:
     assert TOKENS.read(signed(HEADER, PAYLOAD, guess), NOW) is None
 
 
+@pytest.mark.asvs("V11.2.2")
+@pytest.mark.attack(117)
+def test_the_key_is_replaced() -> None:
+    """A token that the old key signed is read while that is accepted, and not after; new ones have the new key."""
+    new, both = JwtTokens([bytes(32)], ISSUER), JwtTokens([bytes(32), SECRET], ISSUER)
+    signed_since = both.issue(CLAIMS, NOW, LIFETIME)
+
+    assert [tokens.read(ISSUED, NOW) for tokens in (TOKENS, both, new)] == [CLAIMS, CLAIMS, None]
+    assert [tokens.read(signed_since, NOW) for tokens in (TOKENS, both, new)] == [None, CLAIMS, CLAIMS]
+    assert both.read(ISSUED, NOW + LIFETIME) is None
+
+
 @pytest.mark.asvs("V11.5.1")
 @pytest.mark.parametrize("secret_key", [b"", b"secret", b"x" * 31], ids=ascii)
 def test_a_short_secret_is_refused(secret_key: bytes) -> None:
     """The service does not start with a key that can be guessed."""
     with pytest.raises(ValueError, match=re.compile(r"at least 32\.\Z")):
-        JwtTokens(secret_key, ISSUER)
+        JwtTokens([secret_key], ISSUER)
 
 
 @pytest.mark.asvs("V9.2.2-4")
@@ -262,7 +274,7 @@ def test_every_text_has_a_fingerprint(secret: str) -> None:
     assert re.fullmatch("[0-9a-f]{64}", TOKENS.fingerprint(secret))
 
 
-@pytest.mark.asvs("V6.3.2")
+@pytest.mark.asvs("V6.3.2", "V6.4.1")
 def test_a_new_password_is_strong_and_easy_to_type() -> None:
     """It has 100 bits in four groups of digits and small letters, none of them easily taken for another."""
     passwords = [new_password() for _ in range(200)]

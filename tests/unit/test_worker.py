@@ -151,7 +151,10 @@ class Works:
     async def running(self, grace: float = 0.05, first_pause: float = 0.01) -> AsyncIterator[None]:
         dispatch = Dispatch(UUID(int=1), self.outbox, self.post, lambda: NOW, uuid4, lambda: 0.0)
         app = cast(
-            "App", SimpleNamespace(dispatch=dispatch, retention=SimpleNamespace(sweep=self.sweep, prune=_arrive))
+            "App",
+            SimpleNamespace(
+                dispatch=dispatch, retention=SimpleNamespace(sweep=self.sweep, prune=_arrive, expire=_arrive)
+            ),
         )
         async with running(app, self.wake, grace=grace, settling=0.1, first_pause=first_pause):
             yield

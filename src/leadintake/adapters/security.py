@@ -19,7 +19,6 @@ from uuid import UUID, uuid4
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 from jwt import InvalidTokenError, PyJWT
-from zxcvbn import zxcvbn
 
 from leadintake.application.ports import Claims
 from leadintake.domain.values import CROCKFORD
@@ -89,6 +88,8 @@ class Argon2Passwords:
         return self._hasher.check_needs_rehash(password_hash)
 
     def _is_easy(self, password: str, words: list[str]) -> bool:
+        from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists take long to read, and a start sets no password
+
         with self._judging:  # zxcvbn keeps the words in a place that all its calls share.
             return bool(zxcvbn(password, words)["guesses"] < EASY_GUESSES)
 
@@ -108,11 +109,11 @@ def _words(text: str) -> list[str]:
 class JwtTokens:
     """Access tokens of the type of RFC 9068, signed with HMAC-SHA256. What is not exactly as issued here is none.
 
-    Reading one takes 60 µs, so nothing is cached.
+    The first secret key signs; what was signed with any of them is read. That takes 60 µs, so nothing is cached.
     """
 
-    def __init__(self, secret_key: bytes, issuer: str) -> None:
-        self._key = derive(secret_key, "access token")
+    def __init__(self, secret_keys: Sequence[bytes], issuer: str) -> None:
+        self._keys = [derive(secret_key, "access token") for secret_key in secret_keys]
         self._issuer = issuer
         # PyJWT would ask the system for the time, so times are judged here.
         self._jwt = PyJWT(
@@ -137,14 +138,17 @@ class JwtTokens:
             "sid": str(claims.session_id),
             "sub": str(claims.user_id),
         }
-        return self._jwt.encode(payload, self._key, ALGORITHM, HEADER)
+        return self._jwt.encode(payload, self._keys[0], ALGORITHM, HEADER)
 
     def read(self, token: str, now: datetime) -> Claims | None:
         """The claims of a token that was issued here, unaltered, and counts at that time."""
         if len(token) > TOKEN_MAX_CHARACTERS or "=" in token:
             return None
+        return next((claims for key in self._keys if (claims := self._read(token, key, now))), None)
+
+    def _read(self, token: str, key: bytes, now: datetime) -> Claims | None:
         try:
-            decoded = self._jwt.decode_complete(token, self._key, [ALGORITHM], audience=AUDIENCE, issuer=self._issuer)
+            decoded = self._jwt.decode_complete(token, key, [ALGORITHM], audience=AUDIENCE, issuer=self._issuer)
             payload = decoded["payload"]
             issued, expires = _time(payload["iat"]), _time(payload["exp"])
             claims = Claims(UUID(payload["sub"]), UUID(str(payload["sid"])))
@@ -205,10 +209,15 @@ def new_password() -> str:
 def load_or_make_secret(path: Path) -> bytes:
     """The secret key of a data folder, made and durable on first use; processes that start at once get the same one.
 
-    Raises ValueError for a file that is too short or open to other users.
+    Raises ValueError as `load_secret` does.
     """
     if not path.exists():
         _make_secret(path)
+    return load_secret(path)
+
+
+def load_secret(path: Path) -> bytes:
+    """The secret key in a file; raises ValueError for a file that is too short or open to other users."""
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         secret_key = file.read()

@@ -9,7 +9,15 @@ from leadintake.application.database import Database, Transaction
 from leadintake.application.new_password import check_new
 from leadintake.application.ports import Claims, Clock, Passwords, Tokens
 from leadintake.application.views import SessionView
-from leadintake.domain.errors import FieldError, Invalid, NotFound, NotSignedIn, SessionOver, WrongCredentials
+from leadintake.domain.errors import (
+    FieldError,
+    Invalid,
+    NotFound,
+    NotSignedIn,
+    PasswordRanOut,
+    SessionOver,
+    WrongCredentials,
+)
 from leadintake.domain.people import Session, User, is_hashable
 
 ACCESS_LIFETIME = timedelta(minutes=15)
@@ -47,7 +55,10 @@ class Accounts:
     new_id: Callable[[], UUID]
 
     async def sign_in(self, email: str, password: str) -> Grant:
-        """Open a session; raises WrongCredentials, after the same time whatever was wrong."""
+        """Open a session; raises WrongCredentials, after the same time whatever was wrong.
+
+        Who knows a password that has run out is told so by PasswordRanOut.
+        """
         secret = self.tokens.secret()
         session = await self._open(email, password, self.tokens.fingerprint(secret))
         return self._grant(session, secret, session.created_at)
@@ -93,6 +104,8 @@ class Accounts:
         if not await self.passwords.verify(password_hash, password) or found is None:
             raise WrongCredentials
         user, stored = found
+        if user.password_ran_out(self.now()):
+            raise PasswordRanOut
         renewed = await self.passwords.hash(password) if self.passwords.is_outdated(stored) else None
         now = self.now()
         session = Session(self.new_id(), user.id, now, now, refresh_hash)
@@ -102,7 +115,7 @@ class Accounts:
                 raise WrongCredentials  # Reset or deactivated while the password was verified, which takes a while.
             tx.people.open_session(session)
             if renewed:
-                tx.people.set_password(user.id, renewed)
+                tx.people.set_password(user.id, renewed, user.password_expires_at)
 
         await self.database.write(self.firm_id, work)
         return session
@@ -159,13 +172,15 @@ class Accounts:
             raise NotSignedIn
         return Identity(found[1], claims.session_id)
 
-    async def check_new_password(self, who: Identity, new: str) -> None:
-        """Raise Invalid unless this may be one's new password."""
+    async def check_new_password(self, who: Identity, current: str, new: str) -> None:
+        """Raise Invalid unless this may be one's new password, after what is said to be the current one."""
+        if new == current:
+            raise Invalid(FieldError("new_password", "Choose another password than the one you have."))
         await check_new(self.passwords, new, who.user.email, who.user.full_name, field="new_password")
 
     async def change_password(self, who: Identity, current: str, new: str) -> None:
-        """Change one's own password and end one's other sessions; raises Invalid."""
-        await self.check_new_password(who, new)
+        """Change one's own password, which never runs out then, and end one's other sessions; raises Invalid."""
+        await self.check_new_password(who, current, new)
         found = await self.database.read(self.firm_id, lambda tx: tx.people.with_password(who.user.email))
         wrong = Invalid(FieldError("current_password", "This is not your current password."))
         if found is None or not is_hashable(current) or not await self.passwords.verify(found[1], current):
@@ -175,7 +190,7 @@ class Accounts:
         def work(tx: Transaction) -> None:
             if tx.people.with_password(who.user.email) != found:
                 raise wrong
-            tx.people.set_password(who.user.id, new_hash)
+            tx.people.set_password(who.user.id, new_hash, None)
             tx.people.end_sessions(who.user.id, keep=who.session_id)
 
         await self.database.write(self.firm_id, work)

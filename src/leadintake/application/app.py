@@ -1,5 +1,6 @@
 """The whole application: one bag of use cases, built in one place for production and tests alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leadintake.application.accounts import Accounts
@@ -17,7 +18,8 @@ from leadintake.application.staff import Staff
 class App:
     """What entrypoints call.
 
-    `database` and `files` are asked for their health. `cursor_key` signs cursors, tickets of forms, and receipts.
+    `database` and `files` are asked for their health. The first of
+    `cursor_keys` signs cursors, tickets of forms, and receipts; what was signed with any of them counts.
     """
 
     intake: Intake
@@ -29,4 +31,4 @@ class App:
     retention: Retention
     database: Database
     files: FileStore
-    cursor_key: bytes
+    cursor_keys: Sequence[bytes]

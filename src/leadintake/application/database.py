@@ -72,6 +72,9 @@ class Leads(Protocol):
     def count(self, query: LeadQuery) -> int:
         """How many leads a query has, counted up to its limit."""
 
+    def expired(self, unchanged_since: datetime, limit: int) -> list[UUID]:
+        """Some that were reached out to, or are in quarantine, and that nobody has changed since that moment."""
+
     def paths_in_use(self, paths: Collection[str]) -> set[str]:
         """Which of these resume paths some lead refers to."""
 

@@ -8,6 +8,7 @@ from leadintake.application.database import Database, LeadQuery, Position, Trans
 from leadintake.application.owing import Owing
 from leadintake.application.ports import Clock, FileStore
 from leadintake.application.record import record
+from leadintake.application.removal import remove
 from leadintake.application.views import DeliveryView, EventView, LeadView
 from leadintake.domain.delivery import RETRYABLE
 from leadintake.domain.errors import NotFound, NotRetryable, Stale
@@ -173,11 +174,4 @@ class Desk:
         await self._remove(user, lead_id, lambda lead: lead.erased(by=user.actor, at=self.now()))
 
     async def _remove(self, user: Principal, lead_id: UUID, last_event: Callable[[Lead], Event]) -> None:
-        def work(tx: Transaction) -> str:
-            lead = tx.leads.get(lead_id)
-            event = last_event(lead)
-            tx.leads.remove(lead)
-            record(tx, event)
-            return lead.resume.path
-
-        await self.files.remove(await self.database.write(user.firm_id, work))
+        await remove(self.database, self.files, user.firm_id, lead_id, last_event)

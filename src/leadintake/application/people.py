@@ -17,8 +17,8 @@ class People(Protocol):
     def save(self, user: User) -> None:
         """Store name, role and activity."""
 
-    def set_password(self, user_id: UUID, password_hash: str) -> None:
-        """Replace the password's hash."""
+    def set_password(self, user_id: UUID, password_hash: str, expires_at: datetime | None) -> None:
+        """Replace the password's hash, and say when it runs out unless the user changes it; None for never."""
 
     def get(self, user_id: UUID) -> User:
         """One user, locked until a writing transaction ends; raises NotFound."""

@@ -25,7 +25,10 @@ class Received:
 
 
 class Upload(Protocol):
-    """One file on its way into the store."""
+    """One file on its way into the store. `size` is how many bytes of it came so far."""
+
+    @property
+    def size(self) -> int: ...
 
     async def write(self, chunk: bytes | bytearray) -> None:
         """Take the next bytes; raises TooLarge, or Unavailable when they cannot be stored."""

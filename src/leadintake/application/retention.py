@@ -1,24 +1,33 @@
 """Retention: what is no longer needed is removed, and nothing else."""
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from leadintake.application.database import Database, Transaction
 from leadintake.application.intake import KEY_LIFETIME
 from leadintake.application.ports import Clock, FileStore
+from leadintake.application.removal import remove
+from leadintake.application.views import LeadView
+from leadintake.domain.errors import NotFound, Stale
+from leadintake.domain.lead import State
 from leadintake.domain.people import SESSION_LIFETIME
+
+PORTION = 100
+"""Leads that are looked up at once, to be erased one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Run now and then by the worker."""
+    """Run now and then by the worker. Without `keep_for`, no lead is ever too old."""
 
     firm_id: UUID
     database: Database
     files: FileStore
     now: Clock
     sweep_after: timedelta
+    keep_for: timedelta | None = None
 
     async def sweep(self) -> int:
         """Remove files that no lead refers to and that are older than `sweep_after`; returns how many.
@@ -34,6 +43,32 @@ class Retention:
 
     async def _unused(self, paths: list[str]) -> set[str]:
         return set(paths) - await self.database.read(self.firm_id, lambda tx: tx.leads.paths_in_use(paths))
+
+    async def expire(self) -> int:
+        """Erase what nobody has changed for `keep_for`; returns how many leads.
+
+        Each has a transaction of its own, so that submissions are not kept waiting. One that somebody has changed or
+        erased since it was looked up is let be.
+        """
+        if self.keep_for is None:
+            return 0
+        now = self.now()
+        before = now - self.keep_for
+        erased = 0
+        while found := await self.database.read(self.firm_id, lambda tx: tx.leads.expired(before, PORTION)):
+            for lead_id in found:
+                with suppress(NotFound, Stale):
+                    await remove(
+                        self.database, self.files, self.firm_id, lead_id,
+                        lambda lead: lead.expired(unchanged_since=before, at=now),
+                    )  # fmt: skip
+                    erased += 1
+        return erased
+
+    def kept_until(self, lead: LeadView) -> datetime | None:
+        """When the lead may be erased unless somebody changes it before; None for never."""
+        is_over = lead.state is State.REACHED_OUT or lead.quarantine
+        return lead.updated_at + self.keep_for if self.keep_for and is_over else None
 
     async def prune(self) -> None:
         """Forget keys and sessions whose time is over."""

@@ -10,7 +10,7 @@ from leadintake.application.ports import Clock, Passwords
 from leadintake.application.views import UserView
 from leadintake.domain import values
 from leadintake.domain.errors import LastAdmin, NotFound
-from leadintake.domain.people import Permission, Principal, Role, User
+from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Permission, Principal, Role, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Every verb needs the permission to manage users."""
+    """Every verb needs the permission to manage users. A password that is set here runs out unless it is changed."""
 
     database: Database
     passwords: Passwords
@@ -44,6 +44,7 @@ class Staff:
         """Add a user; returns the password too where none was given and one was made. Raises Invalid or EmailTaken."""
         who.require(Permission.MANAGE_USERS)
         generated = self.new_password() if password is None else None
+        now = self.now()
         user = User(
             id=self.new_id(),
             firm_id=who.firm_id,
@@ -51,7 +52,8 @@ class Staff:
             full_name=values.name(full_name, "full_name"),
             role=role,
             is_active=True,
-            created_at=self.now(),
+            created_at=now,
+            password_expires_at=now + FIRST_PASSWORD_LIFETIME,
         )
         if password is not None:
             await check_new(self.passwords, password, user.email, user.full_name)
@@ -111,16 +113,19 @@ class Staff:
 
     async def _set_password(self, who: Principal, user_id: UUID, password: str) -> User:
         password_hash = await self.passwords.hash(password)
+        expires_at = self.now() + FIRST_PASSWORD_LIFETIME
 
         def work(tx: Transaction) -> User:
             user = tx.people.get(user_id)
-            tx.people.set_password(user_id, password_hash)
+            tx.people.set_password(user_id, password_hash, expires_at)
             tx.people.end_sessions(user_id)
-            return user
+            return replace(user, password_expires_at=expires_at)
 
         return await self.database.write(who.firm_id, work)
 
 
 def view(user: User) -> UserView:
     """A user as shown."""
-    return UserView(user.id, user.email, user.full_name, user.role, user.is_active, user.created_at)
+    return UserView(
+        user.id, user.email, user.full_name, user.role, user.is_active, user.created_at, user.password_expires_at
+    )

@@ -103,7 +103,10 @@ class Mails(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UserView:
-    """A user as shown to admins and to the user."""
+    """A user as shown to admins and to the user.
+
+    `password_expires_at` is when a password that somebody else set runs out, or did; null once the user has changed it.
+    """
 
     id: UUID
     email: str
@@ -111,6 +114,7 @@ class UserView:
     role: Role
     is_active: bool
     created_at: datetime
+    password_expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,10 @@ class WrongCredentials(Refused):
     """The email address or the password is wrong."""
 
 
+class PasswordRanOut(WrongCredentials):
+    """This password has run out, because it was not changed in time. Ask an admin for a new one."""
+
+
 class SessionOver(Refused):
     """This session is over. Sign in again."""
 

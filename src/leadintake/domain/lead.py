@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from leadintake.domain.errors import FieldError, IllegalTransition, Invalid, NotQuarantined
-from leadintake.domain.events import PROSPECT, Actor, Event, EventKind
+from leadintake.domain.errors import FieldError, IllegalTransition, Invalid, NotQuarantined, Stale
+from leadintake.domain.events import PROSPECT, SYSTEM, Actor, Event, EventKind
 from leadintake.domain.people import User
 from leadintake.domain.resume import Flag, Kind
 from leadintake.domain.suspicion import Reason
@@ -140,6 +140,15 @@ class Lead:
             raise NotQuarantined
         data = {"reference": self.reference, "quarantine": " ".join(self.quarantine)}
         return Event(self.id, EventKind.DISCARDED, at, by, data)
+
+    def expired(self, *, unchanged_since: datetime, at: datetime) -> Event:
+        """The event that stays of a lead whose time is over; raises Stale where somebody changed it after that moment.
+
+        So it does for a lead that waits for an answer, whose time is never over.
+        """
+        if self.updated_at >= unchanged_since or (self.state is State.PENDING and not self.quarantine):
+            raise Stale
+        return self.discarded(by=SYSTEM, at=at) if self.quarantine else self.erased(by=SYSTEM, at=at)
 
     def _changed(self, at: datetime) -> None:
         self.updated_at = at

@@ -17,6 +17,12 @@ SESSION_LIFETIME = timedelta(hours=12)
 SESSION_IDLE = timedelta(minutes=30)
 """A session ends 12 hours after sign-in, or 30 minutes after its last refresh (ASVS 5.0 V7.3)."""
 
+FIRST_PASSWORD_LIFETIME = timedelta(hours=72)
+"""How long a password counts that somebody else has set, unless its owner changes it (ASVS 5.0 V6.4.1).
+
+From a Friday to the Monday after it; Django's links to set a password count as long (PASSWORD_RESET_TIMEOUT).
+"""
+
 
 class Role(StrEnum):
     """An admin is an attorney who may also manage users and erase leads."""
@@ -41,7 +47,10 @@ GRANTED = {
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An attorney or admin of a firm, as looked up on every request."""
+    """An attorney or admin of a firm, as looked up on every request.
+
+    `password_expires_at` is None once the user has changed the password that somebody else set.
+    """
 
     id: UUID
     firm_id: UUID
@@ -50,6 +59,7 @@ class User:
     role: Role
     is_active: bool
     created_at: datetime
+    password_expires_at: datetime | None = None
 
     @property
     def actor(self) -> Actor:
@@ -60,6 +70,10 @@ class User:
         """Raise NotAllowed unless the user's role grants the permission."""
         if permission not in GRANTED[self.role]:
             raise NotAllowed
+
+    def password_ran_out(self, now: datetime) -> bool:
+        """Whether the password was set by somebody else, and not changed in time."""
+        return self.password_expires_at is not None and now >= self.password_expires_at
 
 
 @dataclass(frozen=True, slots=True)

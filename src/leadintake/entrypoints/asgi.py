@@ -21,7 +21,7 @@ from leadintake.entrypoints.http.document import document
 from leadintake.entrypoints.http.guesses import Guesses
 from leadintake.entrypoints.http.observe import Observed
 from leadintake.entrypoints.http.problems import problem_page, with_head
-from leadintake.entrypoints.http.rate_limits import Counts, MemoryCounts, RateLimit
+from leadintake.entrypoints.http.rate_limits import Counts, Megabytes, MemoryCounts, RateLimit
 from leadintake.entrypoints.http.serving import Serving
 from leadintake.entrypoints.settings import Settings
 from leadintake.entrypoints.web import form, routes
@@ -36,11 +36,12 @@ BODY_MAX_BYTES = 256 * 1024
 
 def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp:
     """The ASGI application; its lifespan opens the use cases and runs the worker."""
-    counts = _counts(settings)
+    counts, own = _counts(settings), MemoryCounts()
     serving = Serving(
         settings=settings,
-        uploads=Slots(settings.max_uploads),
-        submissions=RateLimit("submit", settings.rate_limit_submit, counts, or_else=MemoryCounts()),
+        uploads=Slots(settings.max_uploads, are_shared=settings.rate_limit_submit is not None),
+        submissions=RateLimit("submit", settings.rate_limit_submit, counts, or_else=own),
+        megabytes=Megabytes("megabytes", settings.rate_limit_megabytes, counts, or_else=own),
         sign_ins=RateLimit("login", settings.rate_limit_login, counts),
         guesses=Guesses("guesses", counts, is_limited=settings.rate_limit_login is not None),
         own_passwords=Guesses("own-password", counts, is_limited=settings.rate_limit_login is not None),
@@ -52,7 +53,7 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
         wake = asyncio.Event()
         async with (
             opened(settings, wake.set) as app,
-            counts.opened(app.cursor_key),
+            counts.opened(app.cursor_keys[0]),
             nullcontext() if settings.worker == "separate" else worker.running(app, wake),
         ):
             serving.app = app
@@ -71,7 +72,7 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
     prefix = urlsplit(settings.base_url).path
     pages: list[ControllerRouterHandler] = [form.routes(settings), *routes.ROUTERS, problem_page]
     if settings.docs:
-        pages.append(docs.routes(document(calls, prefix), prefix))
+        pages.append(docs.routes(lambda: document(calls, prefix), prefix))
     app = Litestar(
         [*calls, *pages],
         lifespan=[lifespan],

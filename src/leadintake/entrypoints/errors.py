@@ -45,6 +45,14 @@ class TooManyRequests(errors.Refused):
         super().__init__()
 
 
+class TooManyUploads(TooManyRequests):
+    """Too many uploads are on their way from your network address. Nothing was stored. Try again in a moment."""
+
+
+class TooManyMegabytes(TooManyRequests):
+    """Too many megabytes came from your network address. Nothing was stored. Wait, then try again."""
+
+
 class TooManyGuesses(TooManyRequests):
     """The password was wrong too often. Wait, then try again."""
 
@@ -92,6 +100,13 @@ MEANINGS: dict[type[Exception], Meaning] = {
         "wrong-credentials",
         "Wrong email address or password",
         "Check both. An operator can set a new password with leadintake users reset-password.",
+        "invalid_grant",
+    ),
+    errors.PasswordRanOut: Meaning(
+        400,
+        "password-ran-out",
+        "The password has run out",
+        "An admin makes a new one on the page of users, an operator with leadintake users reset-password.",
         "invalid_grant",
     ),
     errors.SessionOver: Meaning(

@@ -5,21 +5,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
-from urllib.parse import urlsplit
 
 from leadintake.domain.errors import Refused
 from leadintake.domain.resume import Kind
-from leadintake.entrypoints import parsers
+from leadintake.entrypoints import defaults, parsers
 
 PREFIX = "LEADINTAKE_"
-LOOPBACK = "localhost,127.0.0.1,[::1]"
-EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to know them, not to listen on them
 
 LARGEST_RESUME = 2**30
 """No setting allows more, so no resume that was ever taken is larger."""
-
-SMTP_PORTS = {"require": "587", "implicit": "465", "off": "25"}
-"""RFC 6409 for submission, RFC 8314 for implicit TLS, RFC 5321 for a relay that asks nothing."""
 
 
 class BadSetting(Refused):
@@ -41,21 +35,6 @@ class Setting:
     is_secret: bool = False
 
 
-def _base_url(values: Mapping[str, Any]) -> str:
-    host = "localhost" if values["host"] in EVERY_ADDRESS else values["host"]
-    return f"http://{f'[{host}]' if ':' in host else host}:{values['port']}"
-
-
-def _mail_from(values: Mapping[str, Any]) -> str:
-    host = urlsplit(values["base_url"]).hostname or ""
-    return f"noreply@{host}" if "." in host and not parsers.is_address(host) else "noreply@example.com"
-
-
-def _allowed_hosts(values: Mapping[str, Any]) -> str:
-    parts = urlsplit(values["base_url"])
-    return f"{parts.netloc.removesuffix(f':{parts.port}')},{LOOPBACK}"
-
-
 # One look should take in a setting.
 # fmt: off
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +52,8 @@ class Settings:
     host: Annotated[str, Setting(parsers.listening, "The address to listen on", "127.0.0.1")]
     port: Annotated[int, Setting(parsers.number(1, 65_535), "The port to listen on", "8000")]
     base_url: Annotated[str, Setting(
-        parsers.url, "The address that people use; links in mails begin with it", _base_url, "`http://`, host and port",
+        parsers.url, "The address that people use; links in mails begin with it",
+        defaults.base_url, "`http://`, host and port",
     )]
     admin_email: Annotated[str, Setting(
         parsers.email, "The first admin, made on the first start", "admin@example.com",
@@ -102,7 +82,7 @@ class Settings:
     privacy_url: Annotated[str | None, Setting(parsers.link, "The privacy policy, which the form links to")]
     mail_from: Annotated[str, Setting(
         parsers.email, "The sender of every mail, and who gets an answer to it",
-        _mail_from, "`noreply@` and the host of the base URL; `@example.com` where that is no domain",
+        defaults.mail_from, "`noreply@` and the host of the base URL; `@example.com` where that is no domain",
     )]
     mail_backend: Annotated[Literal["console", "smtp"], Setting(
         parsers.choice(console="console", smtp="smtp"),
@@ -114,7 +94,7 @@ class Settings:
         "`require` STARTTLS with a certificate that is verified, `implicit` TLS from the start, or `off`", "require",
     )]
     smtp_port: Annotated[int, Setting(
-        parsers.number(1, 65_535), "Its port", lambda values: SMTP_PORTS[values["smtp_tls"]],
+        parsers.number(1, 65_535), "Its port", defaults.smtp_port,
         "587; 465 with `implicit` TLS, 25 with none",
     )]
     smtp_username: Annotated[str | None, Setting(parsers.text, "Who signs in to it", otherwise="none: nobody signs in")]
@@ -146,18 +126,26 @@ class Settings:
         parsers.secret_key, "What signs tokens and cursors: at least 32 random bytes",
         otherwise="made on the first start, in `secret.key` in the data folder", is_secret=True,
     )] = field(repr=False)
+    secret_key_accepted: Annotated[bytes | None, Setting(
+        parsers.secret_key, "A key whose signatures are accepted too, while the one above is replaced", is_secret=True,
+    )] = field(repr=False)
     allowed_origins: Annotated[tuple[str, ...], Setting(
         parsers.separated(parsers.origin), "Origins whose pages may call the service (CORS), between commas", "",
     )]
     allowed_hosts: Annotated[tuple[str, ...], Setting(
         parsers.separated(parsers.host), "Names that requests may use for the service, without ports, between commas",
-        _allowed_hosts, "the host of the base URL, and `localhost`, `127.0.0.1`, `[::1]`",
+        defaults.allowed_hosts, "the host of the base URL, and `localhost`, `127.0.0.1`, `[::1]`",
     )]
     trusted_proxies: Annotated[tuple[str, ...], Setting(
         parsers.separated(parsers.network), "Proxies whose `X-Forwarded-*` headers count: addresses or blocks", "",
     )]
     rate_limit_submit: Annotated[str | None, Setting(
         parsers.rate, "Submissions from one network address, or `off`", "30/minute",
+    )]
+    rate_limit_megabytes: Annotated[str | None, Setting(
+        parsers.rate, "Megabytes of resumes from one network address, or `off`",
+        defaults.rate_limit_megabytes,
+        "`500/day`; `off` where submissions are",
     )]
     rate_limit_login: Annotated[str | None, Setting(
         parsers.rate, "Sign-ins from one network address, or `off`", "10/minute",
@@ -179,6 +167,11 @@ class Settings:
         parsers.choice(inline="inline", separate="separate"),
         "Who sends mail: `inline` the service itself, `separate` processes of `leadintake worker`", "inline",
     )]
+    retention_days: Annotated[int | None, Setting(
+        parsers.number(30, 36_500),
+        "Days without a change after which a lead is erased that was reached out to, or is in quarantine; at least 30",
+        otherwise="never",
+    )]
     sweep_after: Annotated[timedelta, Setting(
         parsers.seconds(parsers.SWEEP_AFTER_MIN_SECONDS, 365 * 86_400),
         "Seconds after which a file that no lead refers to is removed; at least 600", "3600",
@@ -192,7 +185,7 @@ class Settings:
     )] = field(repr=False)
     log_format: Annotated[Literal["console", "json"], Setting(
         parsers.choice(console="console", json="json"), "How log lines look: `console` or `json`",
-        lambda values: "console" if values["terminal"] else "json", "`console` on a terminal, else `json`",
+        defaults.log_format, "`console` on a terminal, else `json`",
     )]
     store_options: Mapping[str, str] = field(repr=False, default_factory=dict)
 

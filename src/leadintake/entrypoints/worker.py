@@ -35,6 +35,7 @@ SETTLING = 3.0
 
 SWEEP_EVERY = timedelta(hours=1)
 PRUNE_EVERY = timedelta(hours=1)
+EXPIRE_EVERY = timedelta(hours=1)
 
 ENDS = {
     Status.SENT: (logging.INFO, "delivery_sent"),
@@ -66,6 +67,7 @@ async def running(
     housekeeping = [
         asyncio.create_task(_every(SWEEP_EVERY, "sweep", app.retention.sweep), name="sweep"),
         asyncio.create_task(_every(PRUNE_EVERY, "prune", app.retention.prune), name="prune"),
+        asyncio.create_task(_every(EXPIRE_EVERY, "expire", app.retention.expire), name="expire"),
     ]
     try:
         yield

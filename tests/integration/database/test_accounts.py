@@ -143,11 +143,12 @@ async def test_nobody_takes_as_long(practice: Practice) -> None:
     assert asked.asked == [None]
 
 
-@pytest.mark.asvs("V11.4.2")
+@pytest.mark.asvs("V11.2.2", "V11.4.2")
 async def test_an_outdated_hash_is_renewed(practice: Practice) -> None:
-    """Signing in replaces a hash that was made with weaker parameters, and only such a one."""
+    """Signing in replaces a hash that was made with weaker parameters, only such a one, and nothing else."""
     user = await practice.user()
-    await practice.database.write(FIRST_FIRM, lambda tx: tx.people.set_password(user.id, f"old hash of {PASSWORD}"))
+    until, old = user.password_expires_at, f"old hash of {PASSWORD}"
+    await practice.database.write(FIRST_FIRM, lambda tx: tx.people.set_password(user.id, old, until))
     await practice.accounts.sign_in(EMAIL, PASSWORD)
     found = await practice.database.read(FIRST_FIRM, lambda tx: tx.people.with_password(EMAIL))
 

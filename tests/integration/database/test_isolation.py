@@ -28,6 +28,7 @@ PORTS = {"leads": Leads, "events": Events, "outbox": Outbox, "submissions": Subm
 LATER = NOW + timedelta(days=100)
 TOKEN, OTHER = UUID(int=901), UUID(int=902)
 MINE, THEIRS = lead(1), lead(2, reference=lead(1).reference)
+DONE = lead(3, state=State.REACHED_OUT)
 
 
 def submission(lead_id: UUID) -> Submission:
@@ -36,11 +37,12 @@ def submission(lead_id: UUID) -> Submission:
 
 
 def arrange(tx: Transaction) -> None:
-    """What the first firm has: a user, a session, a lead, its key, and deliveries in three states."""
+    """What the first firm has: a user, a session, two leads, a key, and deliveries in three states."""
     tx.people.add(user(1, role=Role.ADMIN), "hash")
     tx.people.open_session(session(1))
     tx.submissions.claim(submission(MINE.id), NOW)
     tx.leads.add(MINE)
+    tx.leads.add(DONE)
     record(tx, MINE.submitted(), [delivery(number, lead_id=MINE.id) for number in (1, 2, 3)])
     tx.outbox.claim(NOW, 1, TOKEN)
 
@@ -67,6 +69,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "leads.release": (NotFound, lambda tx: tx.leads.release(lead(1, notes="changed"))),
     "leads.remove": (NotFound, lambda tx: tx.leads.remove(MINE)),
     "leads.count": ([0, 0], lambda tx: [tx.leads.count(LeadQuery(words=words)) for words in ([], ["ada"])]),
+    "leads.expired": ([], lambda tx: tx.leads.expired(LATER, 100)),
     "leads.page": ([], lambda tx: tx.leads.page(LeadQuery()) + tx.leads.page(LeadQuery(words=["ada"]))),
     # The one method that looks at all firms: they share a folder, and a sweep must not take another's files for unused.
     "leads.paths_in_use": ({MINE.resume.path}, lambda tx: tx.leads.paths_in_use([MINE.resume.path])),
@@ -88,7 +91,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "submissions.claim": (None, lambda tx: tx.submissions.claim(submission(THEIRS.id), LATER)),
     "submissions.prune": (None, lambda tx: tx.submissions.prune(LATER)),
     "people.save": (None, lambda tx: tx.people.save(user(1, full_name="Changed", is_active=False))),
-    "people.set_password": (None, lambda tx: tx.people.set_password(user(1).id, "other hash")),
+    "people.set_password": (None, lambda tx: tx.people.set_password(user(1).id, "other hash", None)),
     "people.get": (NotFound, lambda tx: tx.people.get(user(1).id)),
     "people.with_password": (None, lambda tx: tx.people.with_password(user(1).email)),
     "people.everybody": ([], lambda tx: tx.people.everybody()),

@@ -107,6 +107,22 @@ def test_revision(tmp_path: Path) -> None:
         assert migrate.revision(connection) == migrate.HEAD
 
 
+def test_passwords_of_before(tmp_path: Path) -> None:
+    """Who was a user before first passwords ran out has a password that does not."""
+    path = tmp_path / "leadintake.db"
+    migrated(path, "0002")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO users (id, firm_id, email, email_key, full_name, role, password_hash, is_active, created_at) "
+            "SELECT x'01', id, 'a@b.c', 'a@b.c', 'A', 'admin', 'hash', 1, 0 FROM firms"
+        )
+    migrated(path)
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT email, password_hash, password_expires_at FROM users").fetchall()
+
+    assert found == [("a@b.c", "hash", None)]
+
+
 def test_first_firm(template: Path) -> None:
     """The first migration makes the practice that the service works for."""
     with connected(template) as connection:

@@ -14,6 +14,7 @@ from leadintake.domain.errors import EmailTaken, NotFound
 from leadintake.domain.people import Role, User
 
 MOMENT = timedelta(microseconds=1)
+LATER = NOW + timedelta(days=3)
 UNKNOWN = UUID(int=404)
 
 
@@ -30,7 +31,7 @@ async def add(database: Database, *users: User) -> None:
 
 async def test_a_user_comes_back(database: Database) -> None:
     """A user is found by id, and by address with the password's hash."""
-    ada = user(full_name="Zoë 李", role=Role.ADMIN)
+    ada = user(full_name="Zoë 李", role=Role.ADMIN, password_expires_at=LATER)
     await add(database, ada)
     got, found = await database.read(
         FIRST_FIRM, lambda tx: (tx.people.get(ada.id), tx.people.with_password("ATTORNEY1@firm.example "))
@@ -67,20 +68,20 @@ async def test_one_address_is_one_account(database: Database, email: str) -> Non
 
 
 async def test_users_change(database: Database) -> None:
-    """Name, role, activity and password change, and of nobody else."""
+    """Name, role, activity and password change, with when it runs out, and of nobody else."""
     await add(database, user(1), user(2))
     changed = user(1, full_name="Joan Clarke", role=Role.ADMIN, is_active=False)
 
     def work(tx: Transaction) -> None:
         tx.people.save(changed)
-        tx.people.set_password(changed.id, "new hash")
+        tx.people.set_password(changed.id, "new hash", LATER)
 
     await database.write(FIRST_FIRM, work)
     found = await database.read(
         FIRST_FIRM, lambda tx: [tx.people.with_password(user(number).email) for number in (1, 2)]
     )
 
-    assert found == [(changed, "new hash"), (user(2), "hash of 2")]
+    assert found == [(replace(changed, password_expires_at=LATER), "new hash"), (user(2), "hash of 2")]
 
 
 async def test_everybody(database: Database) -> None:
@@ -96,7 +97,7 @@ async def test_everybody(database: Database) -> None:
     )
 
     assert [view.id.int for view in everybody] == [2, 3, 1]
-    assert everybody[1] == UserView(user(3).id, user(3).email, "Grace Hopper", Role.ADMIN, False, NOW)  # noqa: FBT003 - not active
+    assert everybody[1] == UserView(user(3).id, user(3).email, "Grace Hopper", Role.ADMIN, False, NOW, None)  # noqa: FBT003 - not active
     assert told == [user(2).email, user(1).email]
     assert admins == [user(2).email]
 

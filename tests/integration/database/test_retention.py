@@ -1,17 +1,30 @@
 """What is no longer needed is removed, and nothing else."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.fakes import MemoryFiles
 from tests.practice import OPERATOR, PASSWORD, SWEEP_AFTER, Practice
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, lead
 
+from leadintake.application.database import Transaction
+from leadintake.application.desk import Change
 from leadintake.application.intake import KEY_LIFETIME
-from leadintake.domain.people import SESSION_LIFETIME
+from leadintake.application.retention import PORTION
+from leadintake.domain.errors import NotFound
+from leadintake.domain.events import SYSTEM, EventKind
+from leadintake.domain.lead import State
+from leadintake.domain.people import SESSION_LIFETIME, Role, User
 
 MINUTE = timedelta(minutes=1)
+KEEP_FOR = timedelta(days=90)
+REACH_OUT = Change(state=State.REACHED_OUT)
 MOMENT = timedelta(microseconds=1)
 ORPHANS = 501
 
@@ -93,3 +106,149 @@ async def test_old_keys_are_forgotten(practice: Practice) -> None:
 
     assert (is_repeat, is_repeat_later) == (True, False)
     assert len(await practice.leads()) == 2
+
+
+@dataclass
+class Interrupted(MemoryFiles):
+    """Files of which the first one takes so long to remove that something else happens meanwhile."""
+
+    meanwhile: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
+
+    async def remove(self, path: str) -> None:
+        if self.meanwhile:
+            await self.meanwhile.pop()()
+        await super().remove(path)
+
+
+@pytest.fixture
+def forgetful(practice: Practice) -> Practice:
+    """A practice that keeps leads for 90 days."""
+    practice.keep_for = KEEP_FOR
+    return practice
+
+
+async def ids(practice: Practice) -> set[UUID]:
+    """The leads there are outside of quarantine."""
+    return {view.id for view in await practice.leads()}
+
+
+async def answered(practice: Practice, user: User) -> UUID:
+    """A lead that was reached out to."""
+    receipt, _ = await practice.submit(first_name="Wilhelmina")
+    await practice.desk.change(user, receipt.id, REACH_OUT)
+    return receipt.id
+
+
+@pytest.mark.asvs("V14.2.7")
+async def test_a_lead_is_erased_when_its_time_is_over(forgetful: Practice) -> None:
+    """A lead that was reached out to goes after so many days, and not a moment before; what stays is who did what."""
+    user = await forgetful.user()
+    lead_id = await answered(forgetful, user)
+    until = forgetful.retention.kept_until(await forgetful.desk.view(user, lead_id))
+    forgetful.clock.advance(KEEP_FOR)
+
+    assert until == forgetful.clock()
+    assert await forgetful.retention.expire() == 0
+
+    forgetful.clock.advance(MOMENT)
+
+    assert await forgetful.retention.expire() == 1
+    events = await forgetful.desk.events(user, lead_id)
+    assert [event.kind for event in events] == [EventKind.SUBMITTED, EventKind.REACHED_OUT, EventKind.ERASED]
+    assert (events[-1].actor, events[-1].at) == (SYSTEM, forgetful.clock())
+    assert "Wilhelmina" not in repr(events)
+    assert forgetful.files.kept == {}
+    assert await forgetful.deliveries(lead_id) == []
+    assert await forgetful.retention.expire() == 0
+    with pytest.raises(NotFound):
+        await forgetful.desk.view(user, lead_id)
+
+
+async def test_a_change_begins_the_time_anew(forgetful: Practice) -> None:
+    """A lead that somebody works on stays."""
+    user = await forgetful.user()
+    lead_id = await answered(forgetful, user)
+    forgetful.clock.advance(KEEP_FOR)
+    await forgetful.desk.change(user, lead_id, Change(notes="Called again."))
+    forgetful.clock.advance(KEEP_FOR)
+
+    assert await forgetful.retention.expire() == 0
+
+    forgetful.clock.advance(MOMENT)
+
+    assert await forgetful.retention.expire() == 1
+
+
+@pytest.mark.asvs("V14.2.7")
+async def test_nobody_who_waits_is_forgotten(forgetful: Practice) -> None:
+    """A lead that waits for an answer stays, however long that takes, and also when it came from quarantine."""
+    user = await forgetful.user(Role.ADMIN)
+    waiting, _ = await forgetful.submit()
+    released, _ = await forgetful.submit(trap="filled in")
+    await forgetful.desk.release(user, released.id)
+    forgetful.clock.advance(timedelta(days=3650))
+
+    assert await forgetful.retention.expire() == 0
+    assert await ids(forgetful) == {waiting.id, released.id}
+    assert forgetful.retention.kept_until(await forgetful.desk.view(user, waiting.id)) is None
+
+
+@pytest.mark.asvs("V14.2.7")
+async def test_what_was_left_in_quarantine_goes_too(forgetful: Practice) -> None:
+    """It is discarded as an attorney would have done, and the record says why it was there."""
+    user = await forgetful.user()
+    receipt, _ = await forgetful.submit(trap="filled in")
+    forgetful.clock.advance(KEEP_FOR + MOMENT)
+
+    assert await forgetful.retention.expire() == 1
+    assert forgetful.files.kept == {}
+    event = (await forgetful.desk.events(user, receipt.id))[-1]
+    assert (event.kind, event.actor) == (EventKind.DISCARDED, SYSTEM)
+    assert event.data == {"reference": receipt.reference, "quarantine": "trap no-ticket"}
+
+
+async def test_nothing_is_erased_unless_asked_for(practice: Practice) -> None:
+    """Without a time to keep leads for, each is kept for ever."""
+    user = await practice.user()
+    lead_id = await answered(practice, user)
+    practice.clock.advance(timedelta(days=36_500))
+
+    assert await practice.retention.expire() == 0
+    assert practice.retention.kept_until(await practice.desk.view(user, lead_id)) is None
+
+
+async def test_all_go_in_the_end_and_each_once(forgetful: Practice) -> None:
+    """However many are due, and though two workers begin at the same moment, each is erased by one of them."""
+    due = [lead(number, state=State.REACHED_OUT) for number in range(1, PORTION + 6)]
+    waiting, late = lead(1000), lead(1001, state=State.REACHED_OUT, updated_at=NOW + timedelta(days=1))
+
+    def add_all(tx: Transaction) -> None:
+        for each in (*due, waiting, late):
+            tx.leads.add(each)
+
+    await forgetful.database.write(FIRST_FIRM, add_all)
+    forgetful.clock.advance(KEEP_FOR + MOMENT)
+    erased = await asyncio.gather(forgetful.retention.expire(), forgetful.retention.expire())
+
+    assert sum(erased) == len(due)
+    assert await ids(forgetful) == {waiting.id, late.id}
+
+
+async def test_what_changes_meanwhile_stays(forgetful: Practice) -> None:
+    """A lead that somebody changes between being found and being erased is kept, and the others are erased."""
+    user = await forgetful.user()
+    forgetful.files = files = Interrupted(now=forgetful.clock)
+    found = [await answered(forgetful, user) for _ in range(3)]
+    forgetful.clock.advance(KEEP_FOR + MOMENT)
+    kept: list[UUID] = []
+
+    async def change_one() -> None:
+        left = (await ids(forgetful)) & set(found)
+        kept.append(min(left))
+        await forgetful.desk.change(user, kept[0], Change(notes="Not yet."))
+
+    files.meanwhile.append(change_one)
+
+    assert await forgetful.retention.expire() == 2
+    assert await ids(forgetful) == set(kept)
+    assert len(files.kept) == 1

@@ -19,10 +19,11 @@ from leadintake.domain.errors import (
     NotSignedIn,
     WrongCredentials,
 )
-from leadintake.domain.people import Role, User
+from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Role, User
 
 NEW = "another good password"
 DEACTIVATE = Update(is_active=False)
+UNTIL = NOW + FIRST_PASSWORD_LIFETIME
 
 
 async def can_sign_in(practice: Practice, password: str) -> bool:
@@ -39,11 +40,11 @@ async def test_adding_a_user(practice: Practice) -> None:
     admin = await practice.user(Role.ADMIN)
     added, made = await practice.staff.add(admin, " Joan@firm.example ", " Joan\u200b Clarke ", Role.ATTORNEY, NEW)
 
-    assert added == UserView(added.id, "Joan@firm.example", "Joan Clarke", Role.ATTORNEY, True, NOW)  # noqa: FBT003 - active
+    assert added == UserView(added.id, "Joan@firm.example", "Joan Clarke", Role.ATTORNEY, True, NOW, UNTIL)  # noqa: FBT003 - active
     assert made is None
     assert await can_sign_in(practice, NEW)
     assert await practice.staff.everybody(admin) == [
-        UserView(admin.id, admin.email, admin.full_name, Role.ADMIN, True, NOW),  # noqa: FBT003 - active
+        UserView(admin.id, admin.email, admin.full_name, Role.ADMIN, True, NOW, UNTIL),  # noqa: FBT003 - active
         added,
     ]
 
@@ -147,7 +148,7 @@ async def test_deactivation_signs_out(practice: Practice) -> None:
 async def test_resetting_a_password(practice: Practice, given: str | None, returned: str | None) -> None:
     """The new password counts, be it given or made, and whoever was signed in with the old one is out."""
     joan = await practice.user(name="joan")
-    await practice.database.write(FIRST_FIRM, lambda tx: tx.people.set_password(joan.id, "hash of forgotten"))
+    await practice.database.write(FIRST_FIRM, lambda tx: tx.people.set_password(joan.id, "hash of forgotten", None))
     await practice.accounts.sign_in(joan.email, "forgotten")
     made = await practice.staff.reset_password(OPERATOR, "JOAN@firm.example", given)
 
@@ -160,7 +161,7 @@ async def test_resetting_a_password(practice: Practice, given: str | None, retur
 async def test_renewing_a_password(practice: Practice) -> None:
     """A password that is made counts for that user alone, who is out everywhere."""
     admin, joan = await practice.user(Role.ADMIN, "admin"), await practice.user(name="joan")
-    await practice.database.write(FIRST_FIRM, lambda tx: tx.people.set_password(joan.id, "hash of forgotten"))
+    await practice.database.write(FIRST_FIRM, lambda tx: tx.people.set_password(joan.id, "hash of forgotten", None))
     await practice.accounts.sign_in(joan.email, "forgotten")
     cookie = await practice.accounts.open_browser_session(joan.email, "forgotten")
     mine = await practice.accounts.sign_in(admin.email, PASSWORD)

@@ -1,6 +1,7 @@
 """Leads: stored, changed and erased."""
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -8,7 +9,14 @@ from sqlalchemy.exc import IntegrityError
 
 from leadintake.adapters.sql import listing
 from leadintake.adapters.sql.hot import insert
-from leadintake.adapters.sql.tables import deliveries, lead_words, leads, submissions
+from leadintake.adapters.sql.tables import (
+    IN_QUARANTINE,
+    NOT_IN_QUARANTINE,
+    deliveries,
+    lead_words,
+    leads,
+    submissions,
+)
 from leadintake.application.database import LeadQuery
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound, ReferenceTaken
@@ -90,6 +98,16 @@ class SqlLeads:
     def count(self, query: LeadQuery) -> int:
         """How many leads a query has, counted up to its limit."""
         return listing.count(self._connection, self._firm_id, query)
+
+    def expired(self, unchanged_since: datetime, limit: int) -> list[UUID]:
+        """Some that were reached out to, or are in quarantine, and that nobody has changed since that moment.
+
+        What has not changed since is as old at least, and that is what the lists have indexes for.
+        """
+        times = (leads.c.created_at < unchanged_since, leads.c.updated_at < unchanged_since)
+        old = sa.select(leads.c.id).where(leads.c.firm_id == self._firm_id, *times)
+        answered = old.where(NOT_IN_QUARANTINE, leads.c.state == State.REACHED_OUT)
+        return list(self._connection.scalars(sa.union_all(answered, old.where(IN_QUARANTINE)).limit(limit)))
 
     def paths_in_use(self, paths: Collection[str]) -> set[str]:
         """Which of these resume paths some lead refers to."""

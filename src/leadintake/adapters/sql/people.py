@@ -54,6 +54,7 @@ class SqlPeople:
             "password_hash": password_hash,
             "is_active": user.is_active,
             "created_at": user.created_at,
+            "password_expires_at": user.password_expires_at,
         }
         try:
             self._connection.execute(sa.insert(users), row)
@@ -65,10 +66,10 @@ class SqlPeople:
         row = {"full_name": user.full_name, "role": user.role, "is_active": user.is_active}
         self._connection.execute(sa.update(users).where(self._ours, users.c.id == user.id), row)
 
-    def set_password(self, user_id: UUID, password_hash: str) -> None:
-        """Replace the password's hash."""
+    def set_password(self, user_id: UUID, password_hash: str, expires_at: datetime | None) -> None:
+        """Replace the password's hash, and say when it runs out unless the user changes it; None for never."""
         one = sa.update(users).where(self._ours, users.c.id == user_id)
-        self._connection.execute(one.values(password_hash=password_hash))
+        self._connection.execute(one.values(password_hash=password_hash, password_expires_at=expires_at))
 
     def get(self, user_id: UUID) -> User:
         """One user, locked until a writing transaction ends; raises NotFound."""
@@ -91,8 +92,12 @@ class SqlPeople:
         """All users by creation."""
         rows = self._connection.execute(sa.select(users).where(self._ours).order_by(users.c.created_at, users.c.id))
         return [
-            UserView(row.id, row.email, row.full_name, Role(row.role), row.is_active, row.created_at) for row in rows
-        ]
+            UserView(
+                row.id, row.email, row.full_name, Role(row.role),
+                row.is_active, row.created_at, row.password_expires_at,
+            )
+            for row in rows
+        ]  # fmt: skip
 
     def told_of_leads(self) -> list[str]:
         """The addresses of all active users."""
@@ -167,4 +172,7 @@ class SqlPeople:
 
 
 def _user(row: sa.Row[tuple[object, ...]]) -> User:
-    return User(row.id, row.firm_id, row.email, row.full_name, Role(row.role), row.is_active, row.created_at)
+    return User(
+        row.id, row.firm_id, row.email, row.full_name, Role(row.role),
+        row.is_active, row.created_at, row.password_expires_at,
+    )  # fmt: skip

@@ -88,6 +88,7 @@ users = sa.Table(
     _text("password_hash"),
     sa.Column("is_active", sa.Boolean, nullable=False),
     _moment("created_at"),
+    _moment("password_expires_at", nullable=True),
     sa.UniqueConstraint("firm_id", "email_key"),
 )
 

@@ -17,7 +17,6 @@ from leadintake.adapters.security import (
     JwtTokens,
     RandomBits,
     derive,
-    load_or_make_secret,
     new_password,
 )
 from leadintake.adapters.sql.tables import FIRST_FIRM
@@ -32,10 +31,10 @@ from leadintake.application.ports import Clock
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.domain.values import UUID7_RANDOM_BITS, uuid7
-from leadintake.entrypoints.bootstrap import engines, schema
+from leadintake.entrypoints.bootstrap import engines, keys, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.quarantine import tell
-from leadintake.entrypoints.settings import BadSetting, Settings
+from leadintake.entrypoints.settings import Settings
 
 
 @asynccontextmanager
@@ -54,7 +53,7 @@ async def opened(
     found = await schema.found(settings)
     if found is not Schema.CURRENT:
         raise NotReady(found.value)
-    secret = settings.secret_key or _kept_secret(settings)
+    secret_keys = keys.secret_keys(settings)
     random_bits = RandomBits()
 
     def new_id() -> UUID:
@@ -67,7 +66,7 @@ async def opened(
         wake = await opening.enter_async_context(engines.bell(settings, wake))
         passwords = Argon2Passwords(settings.firm_name)
         opening.push_async_callback(asyncio.to_thread, passwords.close)
-        tokens = JwtTokens(secret, issuer=settings.base_url)
+        tokens = JwtTokens(secret_keys, issuer=settings.base_url)
         owing = Owing(_mail_rules(settings), new_id)
         yield App(
             Intake(
@@ -89,22 +88,19 @@ async def opened(
             Accounts(FIRST_FIRM, database, passwords, tokens, now, new_id),
             Staff(database, passwords, parse_address, now, new_id, new_password),
             Dispatch(FIRST_FIRM, database, mailer, now, new_id, _jitter),
-            Retention(FIRST_FIRM, database, files, now, settings.sweep_after),
+            Retention(FIRST_FIRM, database, files, now, settings.sweep_after, _keep_for(settings)),
             database,
             files,
-            derive(secret, "cursor"),
+            [derive(secret_key, "cursor") for secret_key in secret_keys],
         )
+
+
+def _keep_for(settings: Settings) -> timedelta | None:
+    return None if settings.retention_days is None else timedelta(days=settings.retention_days)
 
 
 def _jitter() -> float:
     return random.uniform(-1, 1)  # noqa: S311 - it spreads retries and guards nothing
-
-
-def _kept_secret(settings: Settings) -> bytes:
-    try:
-        return load_or_make_secret(settings.data_dir / "secret.key")
-    except ValueError as error:
-        raise BadSetting(str(error)) from error
 
 
 def _mail_rules(settings: Settings) -> MailRules:

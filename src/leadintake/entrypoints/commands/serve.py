@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -14,7 +15,7 @@ import uvicorn
 
 from leadintake import __version__
 from leadintake.domain.errors import Invalid, Refused
-from leadintake.domain.people import Operator, Role
+from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Operator, Role
 from leadintake.entrypoints import bootstrap, environment, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
@@ -86,7 +87,8 @@ async def _who_signs_in(settings: Settings) -> str:
                 raise BadSetting(
                     f"LEADINTAKE_ADMIN_EMAIL is {settings.admin_email!r}: {error.errors[0].message}"
                 ) from error
-            return f"{user.email} with the password {password} (shown only this once)"
+            days = FIRST_PASSWORD_LIFETIME.days
+            return f"{user.email} with the password {password} (shown only this once; change it within {days} days)"
     active = sorted((user for user in users if user.is_active), key=lambda user: user.role is not Role.ADMIN)
     others = f" and {len(active) - 1} more" if len(active) > 1 else ""
     return f"{active[0].email}{others}; for a new password: leadintake users reset-password {active[0].email}"
@@ -126,6 +128,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    gc.freeze()  # What is there now stays; no collection goes through it again, nor does the end of the process.
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except SystemExit as end:

@@ -6,9 +6,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
-from leadintake.entrypoints.bootstrap import engines
+from leadintake.entrypoints.bootstrap import engines, keys
 from leadintake.entrypoints.commands.findings import Finding, Verdict
-from leadintake.entrypoints.settings import LOOPBACK, Settings
+from leadintake.entrypoints.defaults import LOOPBACK
+from leadintake.entrypoints.settings import Settings
 
 OPEN_TO_OTHERS = 0o077
 
@@ -32,6 +33,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     if settings.base_url.startswith("https:") and not settings.trusted_proxies:
         detail = "https comes from a proxy, and none is trusted: all clients count as one address for the rate limits. "
         yield Finding("settings", Verdict.WRONG, detail + "Set LEADINTAKE_TRUSTED_PROXIES.")
+    if keys.is_being_replaced(settings):
+        detail = "A secret key is accepted beside the one that signs. Take it away a day after the new one came."
+        yield Finding("settings", Verdict.NOTE, detail)
     if settings.mail_backend == "console":
         yield Finding("mail", Verdict.NOTE, f"Mail is written to {settings.mail_dir.absolute()} and sent to nobody.")
 

@@ -1,12 +1,13 @@
 """`leadintake users`: who may sign in."""
 
 import sys
+from datetime import timedelta
 
 import click
 
 from leadintake.application.app import App
 from leadintake.application.staff import Update
-from leadintake.domain.people import Operator, Role
+from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Operator, Role
 from leadintake.entrypoints.commands import output, session
 
 _password_stdin = click.option(
@@ -36,12 +37,20 @@ def add(email: str, name: str, role: str, *, password_stdin: bool) -> None:
 
 @users.command(name="list")
 def list_() -> None:
-    """List all users, the inactive ones too."""
+    """List all users, the inactive ones too, and until when those sign in who have not changed their first password."""
     found = session.run(lambda app, who: app.staff.everybody(who))
     rows = [
-        (user.email, user.full_name, user.role, "yes" if user.is_active else "no", user.created_at) for user in found
+        (
+            user.email,
+            user.full_name,
+            user.role,
+            "yes" if user.is_active else "no",
+            user.created_at,
+            user.password_expires_at,
+        )
+        for user in found
     ]
-    output.table(("email", "name", "role", "active", "created"), rows)
+    output.table(("email", "name", "role", "active", "created", "password until"), rows)
 
 
 @users.command()
@@ -80,5 +89,8 @@ def _first_line() -> str:
 
 
 def _show_once(password: str | None) -> None:
+    click.echo(
+        f"The password runs out in {FIRST_PASSWORD_LIFETIME // timedelta(hours=1)} hours, unless its owner changes it."
+    )
     if password is not None:
         click.echo(f"Password, shown only this once: {password}")

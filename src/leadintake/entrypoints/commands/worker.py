@@ -1,6 +1,7 @@
 """`leadintake worker`: sends mail in a process of its own."""
 
 import asyncio
+import gc
 import signal
 
 import click
@@ -32,6 +33,7 @@ async def _work(settings: Settings) -> None:
     for told in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(told, stop.set)
     async with bootstrap.opened(settings, wake.set) as app, outbox.running(app, wake, grace=GRACE):
+        gc.freeze()  # As in serve: what is there now stays.
         log.info("worker_started")
         await stop.wait()
     log.info("worker_stopped")

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from litestar import MediaType, Response, Router, post
 
-from leadintake.domain.errors import Malformed, SessionOver, TooLarge, Unavailable, WrongCredentials
+from leadintake.domain.errors import Malformed, PasswordRanOut, SessionOver, TooLarge, Unavailable, WrongCredentials
 from leadintake.domain.people import account_key
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedGrantType, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
@@ -73,6 +73,7 @@ REVOKE_FORM = {
         TooLarge,
         UnsupportedMediaType,
         WrongCredentials,
+        PasswordRanOut,
         SessionOver,
         UnsupportedGrantType,
         TooManyRequests,

@@ -67,6 +67,9 @@ class Connection(HttpToolsProtocol):
             raise HeadersTooLarge
         if self.parser.get_method() == b"CONNECT":
             raise MethodUnknown
+        self._check_coding()
+        if not self.url.startswith(b"/"):
+            self._take_host_from_address()
         super().on_headers_complete()
         self._is_in_body, self._body_bytes, self._body_began = True, 0, self.loop.time()
         self._wait(self.body_seconds)
@@ -91,6 +94,21 @@ class Connection(HttpToolsProtocol):
             self._refuse(MethodUnknown())
         else:
             self._refuse(Malformed())
+
+    def _check_coding(self) -> None:
+        """Raise Malformed for a body in a coding that is not read here, or by a client that has none (RFC 9112 6.1)."""
+        codings = [value.strip(b" \t").lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or self.parser.get_http_version() == "1.0"):
+            raise Malformed("A body may come in chunks, by HTTP/1.1, but in no other Transfer-Encoding.")
+
+    def _take_host_from_address(self) -> None:
+        """Where the address names a host, it goes before the header (RFC 9112 3.2.2); raises Malformed for none."""
+        _, is_absolute, rest = self.url.partition(b"://")
+        if not is_absolute:
+            raise Malformed("The address must begin with a slash.")
+        host, _, path = rest.partition(b"/")
+        self.headers[:] = [(b"host", host), *(header for header in self.headers if header[0] != b"host")]
+        self.url = b"/" + path
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()

@@ -1,8 +1,12 @@
-"""Cursors: where a page of leads ended, signed, so that a client can neither make one nor take one to another list."""
+"""Cursors: where a page of leads ended, signed, so that a client can neither make one nor take one to another list.
+
+The first key signs; what was signed with any of them is taken.
+"""
 
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -21,8 +25,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
-def seal(position: Position, query: LeadQuery, user_id: UUID, key: bytes) -> str:
+def seal(position: Position, query: LeadQuery, user_id: UUID, keys: Sequence[bytes]) -> str:
     """Return the cursor of a position in the list that a user sees through a query; the size of a page may change."""
+    return _sealed(position, query, user_id, keys[0])
+
+
+def _sealed(position: Position, query: LeadQuery, user_id: UUID, key: bytes) -> str:
     microseconds = (position.created_at - EPOCH) // MICROSECOND
     plain = microseconds.to_bytes(TIME_BYTES, signed=True) + position.id.bytes
     of_list = repr((user_id, replace(query, limit=0, after=None)))
@@ -30,7 +38,7 @@ def seal(position: Position, query: LeadQuery, user_id: UUID, key: bytes) -> str
     return urlsafe_b64encode(signature + plain).decode().rstrip("=")
 
 
-def unseal(cursor: str, query: LeadQuery, user_id: UUID, key: bytes) -> Position:
+def unseal(cursor: str, query: LeadQuery, user_id: UUID, keys: Sequence[bytes]) -> Position:
     """Return the position in a cursor; raise Malformed unless it is exactly what `seal` made of it."""
     refused = Malformed("The cursor is not from this list. Start again without one.")
     try:
@@ -39,6 +47,6 @@ def unseal(cursor: str, query: LeadQuery, user_id: UUID, key: bytes) -> Position
         position = Position(EPOCH + microseconds * MICROSECOND, UUID(bytes=plain[TIME_BYTES:]))
     except (ValueError, OverflowError):
         raise refused from None
-    if not hmac.compare_digest(seal(position, query, user_id, key), cursor):
+    if not any(hmac.compare_digest(_sealed(position, query, user_id, key), cursor) for key in keys):
         raise refused
     return position

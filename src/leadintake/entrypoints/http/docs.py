@@ -1,5 +1,6 @@
 """The documentation of the API. It needs no internet, and runs under a policy without inline scripts and styles."""
 
+from collections.abc import Callable
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -49,14 +50,17 @@ ASSETS = {
 }
 
 
-def routes(schema: Schema, prefix: str) -> Router:
-    """The pages that show a document; `prefix` is the path that the service has at its base URL."""
-    content = msgspec.json.encode(schema)
+def routes(document: Callable[[], Schema], prefix: str) -> Router:
+    """The pages that show a document, which is made when it is first asked for, as that would hold up every start.
+
+    `prefix` is the path that the service has at its base URL.
+    """
+    content = cache(lambda: msgspec.json.encode(document()))
     html = PAGE.format(prefix=escape(prefix))
 
-    @get("/openapi.json", media_type=MediaType.JSON)
-    async def openapi() -> bytes:
-        return content
+    @get("/openapi.json", media_type=MediaType.JSON, sync_to_thread=True)
+    def openapi() -> bytes:
+        return content()
 
     @get("/docs", media_type=MediaType.HTML)
     async def page() -> Response[str]:

@@ -62,7 +62,7 @@ async def replace_password(request: SignedIn, current: str, new: str) -> None:
     What is wrong with the new one is told first, because that is no guess at the current one.
     """
     here = serving(request)
-    await here.app.accounts.check_new_password(request.auth, new)
+    await here.app.accounts.check_new_password(request.auth, current, new)
     async with here.own_passwords.one(str(request.user.id)):
         await here.app.accounts.change_password(request.auth, current, new)
     log.info("authn_password_change", user_id=str(request.user.id))

@@ -91,11 +91,14 @@ async def received(request: AnyRequest, texts: dict[str, str]) -> AsyncIterator[
     Raises TooManyRequests, Busy, and what `read_form` raises.
     """
     here = serving(request)
-    await here.submissions.count(client_of(request))
+    client = client_of(request)
+    await here.submissions.count(client)
     boundary = boundary_of(header(request, "Content-Type") or "")
-    with here.uploads.one():
+    with here.uploads.one(client):
         async with here.app.files.receive() as upload:
-            yield await read_form(pieces(request), boundary, texts, upload.write), upload
+            file_name = await read_form(pieces(request), boundary, texts, upload.write)
+            await here.megabytes.count(client, upload.size)
+            yield file_name, upload
 
 
 def form_of(texts: Mapping[str, str], file_name: str, notice: Notice | None = None, trap: str | None = None) -> Form:

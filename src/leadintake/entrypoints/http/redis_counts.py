@@ -62,8 +62,9 @@ class RedisCounts:
             with suppress(RedisError):
                 await self._pool.aclose()
 
-    async def add(self, rate: RateLimitItem, name: str, network: str) -> int:
-        return await self.ask(lambda storage: hit(storage, rate, name, self.hidden(f"network{network}")))
+    async def add(self, rate: RateLimitItem, name: str, network: str, amount: int) -> int:
+        hidden = self.hidden(f"network{network}")
+        return await self.ask(lambda storage: hit(storage, rate, name, hidden, amount=amount))
 
     def hidden(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(), "sha256").hex()

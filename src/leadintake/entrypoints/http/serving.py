@@ -19,6 +19,7 @@ class Serving:
     settings: Settings
     uploads: Slots
     submissions: RateLimit
+    megabytes: RateLimit
     sign_ins: RateLimit
     guesses: Guesses
     own_passwords: Guesses

@@ -84,7 +84,7 @@ async def users(request: SignedIn) -> Users:
 
 @post("/users", operation_id="addUser", summary="Add a user", opt=describe(EmailTaken, json=NewUser))
 async def add(request: SignedIn) -> AddedUser:
-    """Add an attorney or an admin, who can sign in at once."""
+    """Add an attorney or an admin, who can sign in at once, and has 72 hours to change the password."""
     new = await read_json(request, NewUser)
     password = None if new.password is UNSET else new.password
     user, generated = await serving(request).app.staff.add(request.user, new.email, new.full_name, new.role, password)

@@ -1,6 +1,5 @@
 """The form for prospects, and the page that says what was received."""
 
-import hmac
 import secrets
 from http import HTTPStatus
 from typing import Any
@@ -44,23 +43,23 @@ async def show(request: AnyRequest) -> Template:
 async def send(request: AnyRequest) -> Response[Any]:
     """Store an enquiry, then lead to its receipt; or show the form again, with all that was typed."""
     texts = dict.fromkeys((*TEXTS, *SENT_ALONG, TRAP), "")
-    intake, key = serving(request).app.intake, serving(request).app.cursor_key
+    intake, keys = serving(request).app.intake, serving(request).app.cursor_keys
     try:
         async with received(request, texts) as (file_name, upload):
-            form = form_of(texts, file_name, shown.noticed(*_sent_along(texts), key), texts[TRAP])
+            form = form_of(texts, file_name, shown.noticed(*_sent_along(texts), keys), texts[TRAP])
             receipt, _ = await intake.submit(form, upload, _idempotency_key(texts["submission"]))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, what was typed is not lost
         if isinstance(error, TooManyRequests | Unavailable) and not any(texts.values()):
             await what_was_typed(request, texts)
         return _form(request, texts, refusal(request, error, texts))
-    return redirect(request, f"/received/{receipt.reference}/{shown.proof(receipt.reference, key)}")
+    return redirect(request, f"/received/{receipt.reference}/{shown.proof(receipt.reference, keys)}")
 
 
 @get("/received/{reference:str}/{proof:str}")
 async def receipt(request: AnyRequest, reference: FromPath[str], proof: FromPath[str]) -> Template:
     """What was received, as often as one likes to see it."""
     here = serving(request)
-    if not hmac.compare_digest(shown.proof(reference, here.app.cursor_key).encode(), proof.encode()):
+    if not shown.is_proof(proof, reference, here.app.cursor_keys):
         raise NotFound
     return page("received", reference=reference, what_is_next=_paragraphs(here.settings.form_next))
 
@@ -70,11 +69,11 @@ def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = 
 
     The next ticket is as old, because whoever sends the same form as a second enquiry has long filled it in.
     """
-    settings, key = serving(request).settings, serving(request).app.cursor_key
-    ticket, notice = texts.get("submission", ""), shown.noticed(*_sent_along(texts), key) if refused else None
+    settings, keys = serving(request).settings, serving(request).app.cursor_keys
+    ticket, notice = texts.get("submission", ""), shown.noticed(*_sent_along(texts), keys) if refused else None
     if notice is None or (refused and refused.ticket_is_used):
         notice = notice or Notice(settings.form_notice, serving(request).app.intake.now())
-        ticket = shown.ticket(notice, secrets.token_bytes(shown.RANDOM_BYTES), key)
+        ticket = shown.ticket(notice, secrets.token_bytes(shown.RANDOM_BYTES), keys)
     return page(
         "form",
         status=refused.status if refused else HTTPStatus.OK,

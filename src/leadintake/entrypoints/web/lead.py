@@ -114,6 +114,7 @@ async def shown(
         found=found,
         lead=found.lead,
         now=here.inbox.now(),
+        kept_until=here.retention.kept_until(found.lead),
         notes_changed=changes[-1] if changes else None,
         notes_seen=notes_seen(found.lead.notes),
         notes_max=NOTES_MAX_CHARACTERS,

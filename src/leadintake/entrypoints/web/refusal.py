@@ -1,7 +1,6 @@
 """Why a form comes back, in words for whoever filled it in."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from http import HTTPStatus
 
 from leadintake.application.intake import NO_FILE
@@ -19,6 +18,9 @@ KEY_REUSED = (
     "You have already sent an enquiry from this page, and it is stored. This one has other content. "
     "If you send it as well, it becomes a second enquiry."
 )
+LONG_MINUTES = 90
+"""More than so many are told in hours."""
+
 SERVER_ERROR = "Something went wrong on our side. What you typed is still here. Try again in a moment."
 
 
@@ -48,8 +50,7 @@ def refusal(request: AnyRequest, error: Exception, texts: dict[str, str]) -> Ref
     if isinstance(error, KeyReused):
         return Refusal(status, told.headers, KEY_REUSED, ticket_is_used=True)
     if isinstance(error, TooManyRequests):
-        minutes = timedelta(seconds=error.retry_after) // timedelta(minutes=1) + 1
-        when = f"{minutes} minutes" if minutes > 1 else "a minute"
+        when = _time(error.retry_after // 60 + 1)
         return Refusal(status, told.headers, f"Too many enquiries came from your network. Try again in {when}.")
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return Refusal(status, told.headers, SERVER_ERROR, help_id=request.scope["state"]["request_id"])
@@ -66,6 +67,12 @@ def _faults(request: AnyRequest, error: Exception, texts: dict[str, str]) -> lis
         too_large = resume_words(serving(request).settings).too_large
         return [*serving(request).app.intake.faults(form_of(texts, "")), FieldError(FILE, too_large)]
     return []
+
+
+def _time(minutes: int) -> str:
+    if minutes > LONG_MINUTES:
+        return f"{-(-minutes // 60)} hours"
+    return f"{minutes} minutes" if minutes > 1 else "a minute"
 
 
 def _message(error: FieldError) -> str:

@@ -12,7 +12,7 @@ from litestar.response import Template
 from leadintake.application.staff import Update
 from leadintake.application.views import UserView
 from leadintake.domain.errors import EmailTaken, FieldError, Invalid, LastAdmin, NotFound
-from leadintake.domain.people import Role
+from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Role
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, NAME_MAX_CHARACTERS
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
@@ -141,5 +141,7 @@ async def _shown(request: SignedIn, template: str, **facts: Any) -> Template:
         roles=list(Role),
         name_max=NAME_MAX_CHARACTERS,
         address_max=ADDRESS_MAX_CHARACTERS,
+        first_password_lifetime=FIRST_PASSWORD_LIFETIME,
+        now=serving(request).app.staff.now(),
         **facts,
     )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from leadintake.application.views import EventView, LeadView, Mails
+from leadintake.application.views import EventView, LeadView, Mails, UserView
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.events import ActorKind, EventKind
 from leadintake.domain.lead import State
@@ -111,6 +111,18 @@ def badge(lead: LeadView) -> Markup:
     return Markup('<span class="badge {}">{}</span>').format(
         look, "Quarantine" if lead.quarantine else STATES[lead.state]
     )
+
+
+def access(user: UserView, now: datetime) -> Markup:
+    """Whether a user can sign in."""
+    if not user.is_active:
+        return Markup('<span class="badge">Deactivated</span>')
+    active = Markup('<span class="badge good">Active</span>')
+    if user.password_expires_at is None:
+        return active
+    if now < user.password_expires_at:
+        return active + Markup(' <span class="badge warn">First password</span>')
+    return active + Markup(' <span class="badge bad">Password ran out</span>')
 
 
 def name_of(lead: LeadView) -> str:
