@@ -61,10 +61,10 @@ class SqlLeads:
             row.id, row.reference, row.first_name, row.last_name, row.email,
             Resume(
                 row.resume_path, row.resume_name, Kind(row.resume_kind),
-                row.resume_size, row.resume_sha256, frozenset(listing.flags(row)),
+                row.resume_size, row.resume_sha256, frozenset(listing.flags(row.resume_flags)),
             ),
             row.created_at, row.updated_at, State(row.state), row.notes,
-            Handled(by, row.reached_out_name, at) if by else None, row.version, tuple(listing.reasons(row)),
+            Handled(by, row.reached_out_name, at) if by else None, row.version, tuple(listing.reasons(row.quarantine)),
         )  # fmt: skip
 
     def save(self, lead: Lead) -> None:
