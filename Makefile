@@ -9,11 +9,15 @@ RUN := $(VENV)/.run
 TEST := $(VENV)/.test
 LINT := $(VENV)/.lint
 FUZZ := $(VENV)/.fuzz
+BENCH := $(VENV)/.bench
+PEER := $(VENV)/peer
 SBOM := $(VENV)/.sbom
+
+unexport PYTHONDONTWRITEBYTECODE # where it is set, each start would compile all of the source anew
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # one pip at a time in one .venv
-.PHONY: help install dev run test test-deploy test-browser soak lint types layers check format lock sbom security-table
+.PHONY: help install dev run test test-deploy test-browser soak bench lint types layers check format lock sbom security-table
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +41,9 @@ test-browser: $(RUN) $(TEST) ## Run the tests of the pages (Chromium has to be i
 soak: $(RUN) $(TEST) $(FUZZ) ## Test the promises of docs/reliability.md for half an hour (ARGS=--quick for a short form)
 	@$(BIN)/python -m pytest -s --tb=short --show-capture=no --basetemp="$$(mktemp -d -t leadintake-soak-XXXXXX)" \
 		-o tmp_path_retention_policy=failed tests/soak $(ARGS)
+
+bench: $(RUN) $(TEST) $(BENCH) $(PEER)/.made ## Measure against a peer and the machine for 25 minutes (ARGS=--quick for a short form)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(LINT) ## Check style, format and the length of each source file
 	@$(BIN)/ruff check --quiet
@@ -64,6 +71,8 @@ lock: $(MADE) ## Lock the dependencies of pyproject.toml (UPGRADE=--upgrade take
 	@$(COMPILE) --group test -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
 	@$(COMPILE) --group lint -c requirements/run.txt -c requirements/build.txt -c requirements/test.txt -o requirements/lint.txt
 	@$(COMPILE) --group fuzz -c requirements/run.txt -c requirements/test.txt -o requirements/fuzz.txt
+	@$(COMPILE) --group bench -c requirements/run.txt -c requirements/test.txt -o requirements/bench.txt
+	@$(COMPILE) --group peer -c requirements/run.txt -c requirements/test.txt -o requirements/peer.txt
 	@$(COMPILE) --group sbom -c requirements/run.txt -c requirements/build.txt -c requirements/test.txt -c requirements/lint.txt \
 		-o requirements/sbom.txt
 	@! grep -nE '://|^ *--(index|extra-index|find-links|trusted-host)' requirements/*.txt
@@ -96,6 +105,18 @@ $(TEST): $(MADE) requirements/test.txt
 $(FUZZ): $(MADE) requirements/fuzz.txt
 	@echo 'Installing what breeds inputs ...'
 	@$(PIP) --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+$(BENCH): $(MADE) requirements/bench.txt
+	@echo 'Installing what measures and draws ...'
+	@$(PIP) --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# In an environment of its own: Litestar imports pydantic where it finds it, and the service has none.
+$(PEER)/.made: $(MADE) requirements/peer.txt
+	@echo 'Installing the peer into $(PEER) ...'
+	@$(PYTHON) -m venv --clear $(PEER)
+	@$(PEER)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/peer.txt
 	@touch $@
 
 $(SBOM): $(MADE) requirements/sbom.txt

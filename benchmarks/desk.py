@@ -1,0 +1,191 @@
+"""What attorneys wait for: lists, searches, leads, downloads, among few leads and among many, against the peer."""
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from benchmarks.bench import Bench
+from benchmarks.figures import median
+from benchmarks.load_process import Measured, loaded
+from benchmarks.processes import Server
+from benchmarks.prospects import prospects
+from benchmarks.rows import Row, Target
+from benchmarks.seeds import seeded, seeded_peer
+from benchmarks.servers import peer, service, signed_in
+
+PART = "desk"
+PAGE = 50
+DEEP = 20_000
+"""The page that must be as fast as the first; the last one where there are fewer."""
+
+AT_ONCE = 16
+QUERIES = 200
+WARM_UP = 0.5
+
+
+@dataclass
+class Desk:
+    """A running service, or peer, with so many leads."""
+
+    server: Server
+    leads: int
+
+    def load(self, path: str | list[str], seconds: float, connections: int = 1) -> Measured:
+        """Ask for pages at these paths."""
+        return loaded(
+            self.server, paths=[path] if isinstance(path, str) else path, seconds=seconds, connections=connections
+        )
+
+
+def measure(bench: Bench) -> None:
+    """Start one service for each number of leads, and a peer for the two that it is compared at."""
+    few, many, most = bench.form.leads[:3]
+    with ExitStack() as stack:
+        ours = {count: _opened(stack, seeded(bench, count), count) for count in bench.form.leads}
+        theirs = {count: _opened_peer(stack, seeded_peer(bench, count), count) for count in (many, most)}
+        _throughput(bench, ours, theirs)
+        _latency(bench, ours, few, most)
+        _other(bench, ours[most], theirs[most])
+
+
+def _opened(stack: ExitStack, folder: Path, leads: int) -> Desk:
+    server = stack.enter_context(service(folder))
+    return _warm(Desk(replace(server, token=signed_in(server)), leads))
+
+
+def _opened_peer(stack: ExitStack, folder: Path, leads: int) -> Desk:
+    server = stack.enter_context(peer(folder))
+    return _warm(Desk(replace(server, token=signed_in(server)), leads))
+
+
+def _warm(desk: Desk) -> Desk:
+    desk.load(first_page(), WARM_UP, AT_ONCE)
+    return desk
+
+
+def first_page(more: str = "") -> str:
+    """The path of the first page of a list."""
+    return f"/leads?limit={PAGE}{more}"
+
+
+def _throughput(bench: Bench, ours: dict[int, Desk], theirs: dict[int, Desk]) -> None:
+    found: dict[tuple[str, int], list[Measured]] = {}
+    contestants = [desk for count in theirs for desk in (ours[count], theirs[count])]
+    for desk in bench.rounds("desk: pages of a list", contestants):
+        one = desk.load(first_page(), bench.form.seconds * 0.8, AT_ONCE)
+        found.setdefault((desk.server.name, desk.leads), []).append(one)
+    for count, target in zip(theirs, (Target(5, 10), Target(7, 12)), strict=True):
+        us, them = found["service", count], found["peer", count]
+        what = f"list {PAGE} of {count:,}, {AT_ONCE} at once"
+        bench.add(
+            Row(PART, what, "1/s", [one.outcome.rate for one in us], [one.outcome.rate for one in them],
+                [one.cpu for one in us], target=target),
+            Row(PART, f"{what}: 99 % answered within", "ms", [one.outcome.p99 for one in us],
+                [one.outcome.p99 for one in them], better="less"),
+        )  # fmt: skip
+
+
+def _latency(bench: Bench, ours: dict[int, Desk], few: int, most: int) -> None:
+    """One request at a time, because what differs by a tenth of a millisecond drowns in queues."""
+    deep = {count: first_page(f"&cursor={deep_cursor(desk, DEEP)}") for count, desk in ours.items()}
+    words = {count: search_paths(count) for count in ours}
+    kinds: dict[str, Mapping[int, str | list[str]]] = {
+        "first page": dict.fromkeys(ours, first_page()),
+        "deep page": deep,
+        "search": words,
+    }
+    found: dict[tuple[str, int], list[Measured]] = {}
+    cases = [(kind, count) for kind in kinds for count in ours]
+    for kind, count in bench.rounds("desk: one at a time", cases):
+        one = ours[count].load(kinds[kind][count], bench.form.seconds * 0.4)
+        found.setdefault((kind, count), []).append(one)
+    p50 = {case: [one.outcome.p50 for one in measured] for case, measured in found.items()}
+    p99 = {case: [one.outcome.p99 for one in measured] for case, measured in found.items()}
+    bench.series["latency"] = {kind: [[count, median(p50[kind, count]), median(p99[kind, count])] for count in ours]
+                               for kind in kinds}  # fmt: skip
+    page = min(DEEP, most // PAGE)
+    bench.add(
+        Row(PART, f"list {PAGE} of {most:,}, one at a time: half answered within", "ms", p50["first page", most],
+            cpu=[one.cpu for one in found["first page", most]], better="less"),
+        Row(PART, f"the same against {PAGE} of {few:,}", "times as long",
+            _times(p50["first page", most], p50["first page", few]), better="less", target=Target(1.2, 1.05, "figure")),
+        Row(PART, f"page {page:,} of {most:,} against page 1", "times as long",
+            _times(p50["deep page", most], p50["first page", most]), better="less",
+            target=Target(1.2, 1.05, "figure")),
+        Row(PART, f"search of {most:,}: half answered within", "ms", p50["search", most],
+            cpu=[one.cpu for one in found["search", most]], better="less"),
+        Row(PART, f"search of {most:,}: 99 % answered within", "ms", p99["search", most], better="less",
+            target=Target(50, 10, "figure")),
+    )  # fmt: skip
+
+
+def _times(these: list[float], those: list[float]) -> list[float]:
+    return [one / other for one, other in zip(these, those, strict=True)]
+
+
+def _other(bench: Bench, ours: Desk, theirs: Desk) -> None:
+    """What else an attorney opens, among the most leads."""
+    paths = {"one lead": "/leads/{}", "download of 100 KB": "/leads/{}/resume", "timeline": "/leads/{}/events",
+             "list of those pending": first_page("&state=PENDING")}  # fmt: skip
+    found: dict[tuple[str, str], list[Measured]] = {}
+    cases = [(what, desk) for what in paths for desk in (ours, theirs) if what != "timeline" or desk is ours]
+    for what, desk in bench.rounds("desk: leads and files", cases, min(3, bench.form.rounds)):
+        path = paths[what].format(_new_lead(desk))  # one whose timeline is not full of downloads
+        one = desk.load(path, bench.form.seconds * 0.3, AT_ONCE)
+        found.setdefault((what, desk.server.name), []).append(one)
+    for what in paths:
+        us, them = found[what, "service"], found.get((what, "peer"), [])
+        rates = [one.outcome.rate for one in them]
+        cpu = [one.cpu for one in us]
+        name = f"{what} of {ours.leads:,}, {AT_ONCE} at once"
+        bench.add(Row(PART, name, "1/s", [one.outcome.rate for one in us], rates, cpu))
+
+
+def _new_lead(desk: Desk) -> str:
+    """The id of a lead with a file."""
+    answers = desk.server.folder / "answers"
+    loaded(desk.server, size=100_000, requests=1, connections=1, answers=str(answers))
+    return str(json.loads(answers.read_bytes().partition(b" ")[2])["id"])
+
+
+def deep_cursor(desk: Desk, page: int) -> str:
+    """The cursor of a page far down the list, found as everybody would and kept beside the leads."""
+    kept = desk.server.folder / "deep-cursor"
+    if not kept.exists():
+        headers, step = {"Authorization": f"Bearer {desk.server.token}"}, 2 * PAGE
+        cursor = ""
+        with httpx.Client(base_url=desk.server.url, headers=headers) as client:
+            for _ in range(PAGE * (min(page, desk.leads // PAGE) - 1) // step):
+                found = client.get(f"/leads?limit={step}{cursor}").raise_for_status().json()
+                cursor = f"&cursor={found['next_cursor']}"
+        kept.write_text(cursor.removeprefix("&cursor="))
+    return kept.read_text()
+
+
+def search_paths(leads: int) -> list[str]:
+    """Searches as people type them: whole names, beginnings, two words, addresses, and what nobody is called."""
+    return [f"{first_page()}&q={quote(query)}" for query in islice(_queries(leads), QUERIES)]
+
+
+def _queries(leads: int) -> Iterator[str]:
+    chance = random.Random(leads)
+    for person in prospects(leads):
+        yield chance.choice(
+            (
+                person.first_name,
+                person.last_name,
+                person.last_name[:3],
+                person.first_name[:1],
+                f"{person.first_name} {person.last_name}",
+                f"{person.last_name[:4]} {person.first_name[:2]}",
+                person.email,
+                f"{person.last_name}zzz",
+            )
+        )

@@ -1,0 +1,82 @@
+"""The outbox: mails a second to a mail server, and what a backlog of them costs those who submit meanwhile."""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.engines import MailSink, mail_sink
+from benchmarks.leads import owe
+from benchmarks.load import Load
+from benchmarks.load_process import MAILS_OF_A_LEAD, outcome_of, started
+from benchmarks.processes import Server, wait_for
+from benchmarks.rows import Row, Target
+from benchmarks.servers import service
+
+PART = "outbox"
+AT_ONCE, SIZE = 16, 100_000
+LEADS_A_COMMIT = 1_000
+ROUNDS = 3
+PATIENCE = 1_800.0
+
+
+def measure(bench: Bench) -> None:
+    """Submissions with nothing to send but their own mails, and with a backlog, in turn; then a backlog alone."""
+    alone, during, drained = list[float](), list[float](), list[float]()
+    backlog = bench.form.backlog
+    folder = bench.folder("outbox")
+    with mail_sink(folder) as sink, service(folder / "service", **sink.environ) as server:
+        database = server.folder / "leadintake.db"
+        _submit(server, seconds=bench.form.warm_up)
+        for _ in bench.each("outbox: submissions", range(min(ROUNDS, bench.form.rounds))):
+            _until_all_is_sent(database)
+            alone.append(_submit(server, seconds=bench.form.seconds))
+            _until_all_is_sent(database)
+            _owe(database, backlog)
+            during.append(_submit(server, seconds=bench.form.seconds))
+        _until_all_is_sent(database)
+        _owe(database, backlog)
+        with bench.waiting(f"outbox: {backlog:,} mails"):
+            drained.append(_drain(server, sink, backlog))
+    slowed = [100 * (1 - with_it / without) for with_it, without in zip(during, alone, strict=True)]
+    bench.add(
+        Row(PART, f"{backlog:,} mails to a mail server", "1/s", drained),
+        Row(PART, f"100 KB, {AT_ONCE} at once, mails to a mail server", "1/s", alone),
+        Row(PART, f"the same while a backlog of {backlog:,} mails goes out", "1/s", during),
+        Row(PART, "how much slower that is", "%", slowed, better="less", target=Target(10, 10, "figure")),
+    )
+
+
+def _submit(server: Server, seconds: float) -> float:
+    load = Load(urls=[server.url], paths=[server.leads_path], size=SIZE, connections=AT_ONCE, seconds=seconds)
+    with started(load) as process:
+        return outcome_of(process).rate
+
+
+def _drain(server: Server, sink: MailSink, backlog: int) -> float:
+    """Mails a second; one submission wakes the worker, which was not told of what was written behind its back."""
+    load = Load(urls=[server.url], paths=[server.leads_path], size=SIZE, connections=1, requests=1)
+    before, begin = sink.count(), time.perf_counter()
+    with started(load) as process:
+        outcome_of(process)
+    wait_for(lambda: sink.count() >= before + backlog + MAILS_OF_A_LEAD, PATIENCE)
+    return backlog / (time.perf_counter() - begin)
+
+
+def _owe(path: Path, mails: int) -> None:
+    with closing(_opened(path)) as database:
+        owe(database, mails // MAILS_OF_A_LEAD, LEADS_A_COMMIT)
+
+
+def _until_all_is_sent(path: Path) -> None:
+    with closing(_opened(path)) as database:
+        left = "SELECT count(*) FROM deliveries WHERE status <> 'sent'"
+        wait_for(lambda: database.execute(left).fetchone() == (0,), PATIENCE)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The database beside its server, which alone may write the log back (docs/adr/0002)."""
+    connection = sqlite3.connect(path, timeout=60)
+    connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+    return connection
