@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -157,7 +158,8 @@ def test_killed_half_way(deployment: Deployment) -> None:
         sign_in(service.client, username=ADMIN, password=password)
         deployment.let_leases_end()
         submit_one(2 * HALF)  # It wakes the workers, who would look by themselves within half a minute.
-        soon(lambda: {lead for lead in sent if not are_sent(service.client, lead)} == set())
+        waiting = [*sent]
+        soon(lambda: all_sent(service.client, waiting))
         found = {lead: service.client.get(f"/leads/{lead}/resume").content for lead in sent}
         listed = {lead["id"] for lead in everything(service.client)}
 
@@ -219,7 +221,7 @@ def test_rates_are_counted_together(many_machines: Deployment) -> None:
     """Whoever tries passwords at several servers, or waits for a restart, gets no more tries for that."""
     many_machines.environ["LEADINTAKE_RATE_LIMIT_LOGIN"] = "4/hour"
     wrong = {"username": ADMIN, "password": "not the password"}
-    with running(many_machines) as service:
+    with running(replace(many_machines, workers=0)) as service:
         tries = [service.client.post("/auth/token", data=wrong) for _ in range(6)]
         service.end(signal.SIGTERM)
         service.start()
@@ -342,6 +344,13 @@ def are_sent(client: httpx.Client, lead_id: str) -> bool:
     """Whether both mails of a lead are marked as sent."""
     owed = client.get(f"/leads/{lead_id}/deliveries").json()["items"]
     return [(one["recipient"], one["status"]) for one in owed] == [(PROSPECT, "sent"), (ADMIN, "sent")]
+
+
+def all_sent(client: httpx.Client, waiting: list[str]) -> bool:
+    """Whether all mails of these leads are sent. Those of which it is known are not asked about again."""
+    while waiting and are_sent(client, waiting[-1]):
+        waiting.pop()
+    return not waiting
 
 
 def everything(client: httpx.Client) -> Iterator[dict[str, Any]]:
