@@ -229,6 +229,7 @@ def killed(process: subprocess.Popen[str], when: Callable[[], object]) -> None:
     while not when():
         assert time.monotonic() < deadline
         assert process.poll() is None, outcome(process)
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     outcome(process)

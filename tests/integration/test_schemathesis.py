@@ -80,7 +80,7 @@ def before_generate_case(
     strategy: st.SearchStrategy[Case],
 ) -> st.SearchStrategy[Case]:
     """Name each request, because a call without parameters would have only one case."""
-    names = st.from_regex(r"[!-~\u00a1-\u00ff][ -~\u00a1-\u00ff]{0,70}", fullmatch=True)
+    names = st.from_regex(r"[!-~\u00a1-\u00ff][ -~\u00a1-\u00ff]{0,9}", fullmatch=True)
     return st.builds(named, strategy, names)
 
 

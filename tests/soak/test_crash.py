@@ -14,7 +14,7 @@ from tests.soak.prospects import Attempt, Prospects, Stage, email_of, key_of, nu
 from tests.soak.setups import NO_LIMITS
 from tests.soak.store import Store
 
-VICTIMS = ("server", "server and worker", "server", "server and worker", "worker")
+VICTIMS = (*("server", "server and worker") * 4, "server", "worker")
 AT_ONCE = {"console": 128, "smtp": 8}
 """How many mails a process has under way at most, by where they go."""
 
@@ -48,8 +48,9 @@ def test_killed_at_random_points(
                     progress(len(prospects.acknowledged), scale.submissions)
                 time.sleep(chance.uniform(0, 0.1))
                 who = VICTIMS[kill % len(VICTIMS)] if service.workers else "server"
+                busy = {attempt.port for attempt in [*prospects.under_way.values()]}
                 victims = [
-                    *_some(service.servers, "server" in who, chance),
+                    *_some([one for one in service.servers if one.port in busy], "server" in who, chance),
                     *_some(service.workers, "worker" in who, chance),
                 ]
                 struck, mails = _kill(victims, service, prospects, store)
