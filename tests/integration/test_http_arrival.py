@@ -219,7 +219,11 @@ class TestGarbledRequests:
             (HEAD + b"Content-Length: +5\r\n\r\n", 400, "malformed"),
             (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "malformed"),
             (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "malformed"),
-            (HEAD.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed"),
+            (
+                b"POST /nowhere HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                400,
+                "malformed",
+            ),
             (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "malformed"),
         ],
     )

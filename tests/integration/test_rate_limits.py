@@ -43,7 +43,7 @@ PATIENCE = 4.0
 @pytest.fixture(params=["memory", "redis"])
 async def counts(request: pytest.FixtureRequest) -> AsyncIterator[Counts]:
     """Each place to count in."""
-    counts = MemoryCounts() if request.param == "memory" else RedisCounts(request.getfixturevalue("redis").url)
+    counts = MemoryCounts() if request.param == "memory" else RedisCounts(request.getfixturevalue("redis").url, 60)
     async with counts.opened(KEY):
         yield counts
 

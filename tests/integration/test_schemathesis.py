@@ -62,7 +62,7 @@ Case = schemathesis.Case[Any]
 
 answers: Counter[int] = Counter()
 shown: dict[str, str] = {}
-"""Ids of what the call of a test only looks at, and may look at again."""
+"""Ids that a test has used last. A request that changes nothing, because it asks or is wrong, may use one again."""
 
 
 @cache
@@ -160,10 +160,10 @@ def fit(operation_id: str, case: Case, supplies: Supplies) -> str:
     if case.headers.get("If-Match") == "0" and case.meta.phase.data.parameter != "If-Match":
         case.headers["If-Match"] = '"1"'  # Schemathesis 4.32 takes 0 for right, whatever the pattern says.
     for name, value in case.path_parameters.items():
-        if ID.fullmatch(value) and case.method == "GET":
-            case.path_parameters[name] = shown[name] = shown.get(name) or getattr(supplies, name)()
-        elif ID.fullmatch(value):
-            case.path_parameters[name] = getattr(supplies, name)()
+        if ID.fullmatch(value):
+            changes = is_right and case.method != "GET"
+            made = "" if changes else shown.get(name, "")
+            case.path_parameters[name] = shown[name] = made or getattr(supplies, name)()
     if KEY.fullmatch(case.headers.get("Idempotency-Key", "")):
         case.headers["Idempotency-Key"] = str(next(supplies.numbers))
     return fill_in(operation_id, case, supplies) if is_right else supplies.token

@@ -139,6 +139,18 @@ async def test_no_search_looks_at_every_lead(crowd: Crowd) -> None:
     assert [look for look in looks if look[3] > 300] == []
 
 
+async def test_no_lead_is_looked_at_for_being_too_new(crowd: Crowd) -> None:
+    """Which leads are to be erased is found by the indexes of the lists, among those that are old enough."""
+    before = EPOCH + 41 * MICROSECOND
+    crowd.statements.clear()
+    found = await crowd.database.read(FIRST_FIRM, lambda tx: tx.leads.expired(before, 100))
+    looks = await crowd.looks()
+
+    assert len(found) == 20
+    assert [look for look in looks if look[0] not in {"Index Scan", "Index Only Scan"}] == []
+    assert sum(look[2] for look in looks) < 100
+
+
 @pytest.mark.attack(178)
 async def test_the_inbox_looks_at_what_it_shows(crowd: Crowd) -> None:
     """Counts end at a thousand, and all else that a page needs costs some hundred rows, each found by an index."""

@@ -35,8 +35,9 @@ class RedisCounts:
     Of its errors the log has the class alone, since some servers repeat in the text what they were sent: the password.
     """
 
-    def __init__(self, url: str) -> None:
-        seconds = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+    def __init__(self, url: str, patience: float = ANSWER_SECONDS) -> None:
+        self._patience = patience
+        seconds = {"socket_timeout": patience, "socket_connect_timeout": patience}
         try:  # RESP 2, because every server has it, and a connection begins with less talk.
             self._pool = BlockingConnectionPool.from_url(url, protocol=2, **seconds)
             pool: Any = self._pool  # for calls that are not annotated
@@ -73,7 +74,7 @@ class RedisCounts:
         if self._ask_again_at is not None:
             if time.monotonic() < self._ask_again_at:
                 raise Unavailable
-            self._ask_again_at = time.monotonic() + ANSWER_SECONDS
+            self._ask_again_at = time.monotonic() + self._patience
         return await self._ask(work)
 
     async def ping(self) -> None:
@@ -82,13 +83,13 @@ class RedisCounts:
 
     async def _ask(self, work: Callable[[RedisStorage], Awaitable[T]]) -> T:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._patience):
                 answer = await work(self._storage)
         except (RedisError, OSError) as error:
             if self._ask_again_at is None:
                 reason = error.__context__ if isinstance(error.__context__, OSError) else error
                 log.error("redis_unavailable", reason=type(reason).__name__)  # noqa: TRY400 - as the class says
-            self._ask_again_at = time.monotonic() + ANSWER_SECONDS
+            self._ask_again_at = time.monotonic() + self._patience
             if isinstance(error, ResponseError):  # Such as of a replica: whoever writes now is behind a new connection.
                 await self._pool.disconnect(inuse_connections=False)
             raise Unavailable from None
