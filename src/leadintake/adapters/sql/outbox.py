@@ -108,7 +108,8 @@ class SqlOutbox:
         """Take due deliveries for domain.delivery.LEASE; counts the attempt.
 
         Of those whose claim ran out at most one is taken: it may be what ended the process that had them, and would
-        take the others along again. Where there is room left, those are taken that are put off further than any can be.
+        take the others along again. Those go first that are put off further than any can be: they have waited longest,
+        as the clock was set back.
         """
         claim = {
             "firm": self._firm_id,
@@ -120,7 +121,7 @@ class SqlOutbox:
         is_rescuing = rescue and self._take(CLAIM_WHAT_RAN_OUT, claim, 1)
         rescued = {row.id for row in self._connection.execute(CLAIMED, claim)} if is_rescuing else set()
         taken = len(rescued)
-        for statement in (CLAIM, CLAIM_OF_THE_FUTURE):
+        for statement in (CLAIM_OF_THE_FUTURE, CLAIM):
             if taken < limit:
                 taken += self._take(statement, claim, limit - taken)
         if not taken:
