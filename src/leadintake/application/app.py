@@ -18,8 +18,8 @@ from leadintake.application.staff import Staff
 class App:
     """What entrypoints call.
 
-    `database` and `files` are asked for their health. The first of
-    `cursor_keys` signs cursors, tickets of forms, and receipts; what was signed with any of them counts.
+    `database` and `files` are asked for their health. The first of `cursor_keys` signs cursors, tickets of forms, and
+    receipts; what was signed with any of them counts.
     """
 
     intake: Intake

@@ -17,8 +17,8 @@ LARGEST_GROUP = 64
 """Small enough that the first letters are settled, and more claimed, while the next are being written."""
 
 SYNCS_AT_ONCE = 2
-"""While 16 clients submit without a pause, mails keep up with them. With one sync at once they fall behind, and with
-eight there are a fifth fewer submissions.
+"""While 16 clients submit without a pause, half of all mails are there within 0.1 to 1.8 s. With one sync at once they
+fall further behind, and with eight there are a fifth fewer submissions.
 """
 
 Written = str | Exception
@@ -35,7 +35,7 @@ class ConsoleMailer:
 
     One thread writes the mails that wait at the same moment as a group: all written and named, then all synced, then
     their names. That is a third of the CPU of a thread for each mail. To sync each before it is named took half as much
-    again, for the journal of the file system.
+    again of the system's time, for the journal.
     """
 
     at_once = 128
