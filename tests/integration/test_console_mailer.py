@@ -1,4 +1,5 @@
 import asyncio
+import os
 import resource
 import stat
 from collections.abc import Iterator
@@ -89,6 +90,24 @@ async def test_full_disk_is_tried_again(tmp_path: Path) -> None:
         await mailer(tmp_path).send(LETTER)
 
     assert not failure.value.permanent
+    assert not names(tmp_path)
+
+
+class MailerOnAFailingDisk(ConsoleMailer):
+    """Has the kernel sync what it cannot: a descriptor that is good for no more than a name."""
+
+    def _open_folder(self) -> int:
+        os.close(super()._open_folder())
+        return os.open(self._folder, os.O_PATH)
+
+
+async def test_what_is_not_durable_is_tried_again(tmp_path: Path) -> None:
+    """Mails that cannot be synced were not sent, however well they were written, and leave nothing behind."""
+    console = MailerOnAFailingDisk(tmp_path, RENDERER)
+    sending = [console.send(letter(delivery_id=UUID(int=n))) for n in range(3)]
+    ends = await asyncio.gather(*sending, return_exceptions=True)
+
+    assert all(isinstance(end, DeliveryFailed) and not end.permanent for end in ends)
     assert not names(tmp_path)
 
 
