@@ -42,7 +42,7 @@ soak: $(RUN) $(TEST) $(FUZZ) ## Test the promises of docs/reliability.md for hal
 	@$(BIN)/python -m pytest -s --tb=short --show-capture=no --basetemp="$$(mktemp -d -t leadintake-soak-XXXXXX)" \
 		-o tmp_path_retention_policy=failed tests/soak $(ARGS)
 
-bench: $(RUN) $(TEST) $(BENCH) $(PEER)/.made ## Measure against a peer and the machine for 25 minutes (ARGS=--quick for a short form)
+bench: $(RUN) $(TEST) $(BENCH) $(PEER)/.made ## Measure against a peer and the machine for 22 minutes (ARGS=--quick for a short form)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(LINT) ## Check style, format and the length of each source file
@@ -97,19 +97,9 @@ $(RUN): $(MADE) requirements/run.txt requirements/build.txt pyproject.toml src/l
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(TEST): $(MADE) requirements/test.txt
-	@echo 'Installing what the tests need ...'
-	@$(PIP) --require-hashes -r requirements/test.txt
-	@touch $@
-
-$(FUZZ): $(MADE) requirements/fuzz.txt
-	@echo 'Installing what breeds inputs ...'
-	@$(PIP) --require-hashes -r requirements/fuzz.txt
-	@touch $@
-
-$(BENCH): $(MADE) requirements/bench.txt
-	@echo 'Installing what measures and draws ...'
-	@$(PIP) --require-hashes -r requirements/bench.txt
+$(TEST) $(LINT) $(FUZZ) $(BENCH) $(SBOM): $(VENV)/.%: requirements/%.txt $(MADE)
+	@echo 'Installing $< ...'
+	@$(PIP) --require-hashes -r $<
 	@touch $@
 
 # In an environment of its own: Litestar imports pydantic where it finds it, and the service has none.
@@ -117,14 +107,4 @@ $(PEER)/.made: $(MADE) requirements/peer.txt
 	@echo 'Installing the peer into $(PEER) ...'
 	@$(PYTHON) -m venv --clear $(PEER)
 	@$(PEER)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/peer.txt
-	@touch $@
-
-$(SBOM): $(MADE) requirements/sbom.txt
-	@echo 'Installing what lists the dependencies ...'
-	@$(PIP) --require-hashes -r requirements/sbom.txt
-	@touch $@
-
-$(LINT): $(MADE) requirements/lint.txt
-	@echo 'Installing what the checks need ...'
-	@$(PIP) --require-hashes -r requirements/lint.txt
 	@touch $@
