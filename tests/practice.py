@@ -94,7 +94,7 @@ class Practice:
     @property
     def dispatch(self) -> Dispatch:
         """Sends what is owed."""
-        return Dispatch(FIRST_FIRM, self.database, self.mailer, self.clock, self.new_id, lambda: 0)
+        return Dispatch(FIRST_FIRM, self.database, self.mailer, self.owing, self.clock, self.new_id, lambda: 0)
 
     @property
     def retention(self) -> Retention:

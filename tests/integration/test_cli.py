@@ -340,6 +340,23 @@ def test_doctor_finds_what_is_wrong(machine: Machine, harm: Callable[[Machine, L
     assert report.stdout.count("\twrong\t") == 1
 
 
+def test_doctor_says_how_many_leads_go_next(machine: Machine) -> None:
+    """Where a time is set, it names those that the next sweep erases, which is nothing wrong; and it erases none."""
+    for _ in range(2):
+        machine.submit()
+    machine.sql("UPDATE leads SET quarantine = 'trap', created_at = 0, updated_at = 0 WHERE rowid = 1")
+    unset = machine.run("doctor")
+    reports = [machine.run("doctor", LEADINTAKE_RETENTION_DAYS="30") for _ in range(2)]
+
+    assert "retention" not in unset.stdout
+    for report in reports:
+        assert (
+            "retention\tnote\t1 leads are erased when the service next looks: 30 days without a change."
+            in report.stdout
+        )
+        assert report.exit_code == 0
+
+
 def test_doctor_reads_no_file_unless_asked_to(machine: Machine) -> None:
     """Without --hashes only sizes are compared, so that a large folder takes seconds."""
     swap(machine, machine.submit())

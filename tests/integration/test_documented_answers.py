@@ -202,6 +202,7 @@ SPECIAL: dict[tuple[str, str], Way] = {
     ("getToken", "unsupported-grant-type"): lambda request: request.send(data={"grant_type": "client_credentials"}),
     ("changePassword", "too-many-requests"): guess_too_often,
     ("listLeads", "invalid-fields"): lambda request: request.send(params={"limit": 0}),
+    ("listEvents", "invalid-fields"): lambda request: request.send(params={"limit": 0}),
     ("changeLead", "illegal-transition"): lambda request: request.send(json={"state": "PENDING"}),
     ("changeLead", "stale"): lambda request: request.send(headers={"If-Match": '"7"'}),
     ("releaseLead", "not-quarantined"): Request.send_twice,

@@ -449,6 +449,35 @@ def test_erase(service: Service, attorney: httpx.Client, admin: httpx.Client, ma
     assert word not in events.text
 
 
+def test_a_long_timeline(attorney: httpx.Client, make: MakeLead) -> None:
+    """It comes in parts of at most a hundred; following next_cursor skips and repeats none."""
+    lead_id = make()
+    for number in range(4):
+        attorney.patch(f"/leads/{lead_id}", json={"notes": f"Call {number}."}).raise_for_status()
+    whole = attorney.get(f"/leads/{lead_id}/events").json()
+    parts: list[list[object]] = []
+    cursor: dict[str, str] = {}
+    while len(parts) < 10:
+        part = attorney.get(f"/leads/{lead_id}/events", params={"limit": 2, **cursor}).raise_for_status().json()
+        parts.append(part["items"])
+        if part["next_cursor"] is None:
+            break
+        cursor = {"cursor": part["next_cursor"]}
+
+    assert whole["next_cursor"] is None
+    assert [len(part) for part in parts] == [2, 2, 1]
+    assert [event for part in parts for event in part] == whole["items"]
+
+
+@pytest.mark.parametrize("cursor", ["0", "x", "-1", "1" * 19, "1 ", "\uff11"])
+def test_a_cursor_that_no_timeline_gave(attorney: httpx.Client, make: MakeLead, cursor: str) -> None:
+    """It is refused, as that of a list is; and where no lead is, there is no timeline behind any event."""
+    refused = attorney.get(f"/leads/{make()}/events", params={"cursor": cursor})
+
+    assert kind_of(refused) == (400, "malformed")
+    assert kind_of(attorney.get(f"/leads/{NIL}/events", params={"cursor": "1"})) == (404, "not-found")
+
+
 class Refusing:
     """A mailer through which nothing goes out."""
 

@@ -373,17 +373,19 @@ def test_one_upload_too_many_sees_a_page(tmp_path: Path) -> None:
 
 
 class Away:
-    """A database whose writes fail while it is away."""
+    """A database whose writes fail while it is away, or are stored and seem to fail."""
 
     def __init__(self, database: Any) -> None:
         self._database = database
         self.error: Exception | None = None
+        self.is_stored = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def call(*arguments: Any) -> object:
+            answer = await getattr(self._database, name)(*arguments) if self.is_stored or not self.error else None
             if self.error:
                 raise self.error
-            return await getattr(self._database, name)(*arguments)
+            return answer
 
         return call
 
@@ -402,24 +404,33 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service,
         yield service, away[0]
 
 
+@pytest.mark.parametrize("is_stored", [False, True], ids=["not stored", "stored all the same"])
 @pytest.mark.parametrize(
     ("error", "status", "said"),
-    [(Unavailable(), 503, "Try again in a moment"), (RuntimeError("a bug"), 500, "Something went wrong on our side")],
+    [
+        (Unavailable(), 503, "Send it again in a moment: nothing is stored twice."),
+        (RuntimeError("a bug"), 500, "Something went wrong on our side"),
+    ],
 )
 def test_while_nothing_can_be_stored_all_is_kept(
-    fragile: tuple[Service, Away], error: Exception, status: int, said: str
+    fragile: tuple[Service, Away],
+    error: Exception,
+    status: int,
+    said: str,
+    is_stored: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     """The form comes back as it was, with its ticket, so that it is stored once, whatever had happened."""
     service, away = fragile
     client = service.client()
     page = opened(client)
     before, _ = service.stored()
-    away.error = error
+    away.error, away.is_stored = error, is_stored
     refused = Page(sent(client, page, first_name="Zoë"))
     away.error = None
 
     assert refused.answer.status_code == status
     assert said in refused.texts["problem"]
+    assert "Nothing was stored" not in refused.answer.text
     assert refused.named("first_name")["value"] == "Zoë"
     assert refused.sent_along == page.sent_along
     assert any(line["level"] == "error" for line in logged(refused.answer.headers["x-request-id"]))
@@ -428,6 +439,23 @@ def test_while_nothing_can_be_stored_all_is_kept(
     answers = [sent(client, refused, first_name="Zoë") for _ in range(2)]
 
     assert answers[0].headers["location"] == answers[1].headers["location"]
+    assert service.stored()[0] == before + 1
+
+
+def test_an_api_client_is_told_that_it_may_be_stored(fragile: tuple[Service, Away]) -> None:
+    """Where the answer of the database was lost, the problem does not deny it, and says how to send it again."""
+    service, away = fragile
+    client, key = service.client(), {"Idempotency-Key": "in-doubt"}
+    before, _ = service.stored()
+    away.error, away.is_stored = Unavailable(), True
+    refused = client.post("/public/leads", headers=key, **form())
+    away.error = None
+    repeated = client.post("/public/leads", headers=key, **form())
+
+    assert refused.status_code == 503
+    assert "may or may not have been stored" in refused.json()["detail"]
+    assert "the same Idempotency-Key" in refused.json()["detail"]
+    assert (repeated.status_code, repeated.headers["idempotency-replayed"]) == (201, "true")
     assert service.stored()[0] == before + 1
 
 

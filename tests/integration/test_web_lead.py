@@ -1,8 +1,11 @@
 """The page of a lead: read, answered, noted, erased; alone and by two at once."""
 
+import html
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
@@ -12,7 +15,10 @@ from tests.service import PASSWORD, Service, form, running
 from tests.web import hidden, signed_in, text_of, visitor
 
 from leadintake.application.app import App
+from leadintake.application.database import Transaction
+from leadintake.application.inbox import EVENTS_SHOWN
 from leadintake.domain.errors import DeliveryFailed
+from leadintake.domain.events import SYSTEM, Event, EventKind
 from leadintake.domain.lead import NOTES_MAX_CHARACTERS
 
 
@@ -72,6 +78,29 @@ def test_all_that_is_known(attorney: httpx.Client, service: Service) -> None:
     assert "Before you open the file: Something else follows the end of the document." in page
     assert "Confirmation to the prospect, ada@example.org" in page
     assert "Notice to an attorney, attorney@example.org" in page
+
+
+def test_a_long_timeline(attorney: httpx.Client, service: Service, path: str) -> None:
+    """Its last hundred events are shown, with a link to those before them, and from there back."""
+    lead_id = UUID(path.rpartition("/")[2])
+
+    def work(tx: Transaction) -> None:
+        for _ in range(EVENTS_SHOWN):
+            tx.events.add(Event(lead_id, EventKind.RESUME_OPENED, datetime.now(UTC), SYSTEM))
+
+    service.run(service.app.database.write(service.app.intake.firm_id, work))
+    latest = attorney.get(f"{path}?state=all").raise_for_status().text
+    [earlier] = re.findall(r'href="([^"]*before=[^"]*)#timeline"', latest)
+    first = attorney.get(html.unescape(earlier)).raise_for_status().text
+    [back] = re.findall(r'href="([^"]*)#timeline">Latest<', first)
+
+    assert "state=all" in earlier
+    assert latest.count("opened the resume.") == EVENTS_SHOWN
+    assert "The enquiry arrived." not in text_of(latest)
+    assert "The enquiry arrived." in text_of(first)
+    assert ("opened the resume." in first, "before=" in first) == (False, False)
+    assert back == f"{path}?state=all"
+    assert attorney.get(f"{path}?state=all&before=x").status_code == 200
 
 
 @pytest.mark.asvs("V1.2.2")

@@ -13,6 +13,7 @@ from tests.letters import letter
 from tests.records import FIRST_FIRM
 
 from leadintake.application.dispatch import Dispatch
+from leadintake.application.owing import MailRules, Owing
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, SEND_TIMEOUT, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind
@@ -39,7 +40,7 @@ class Settlements:
         events, people = SimpleNamespace(add=self.recorded.append), SimpleNamespace(active_admins=list)
         return work(SimpleNamespace(outbox=self, events=events, people=people))
 
-    read = write
+    read = glance = write
 
     async def ping(self) -> None: ...
 
@@ -83,7 +84,8 @@ def dispatch(database: Settlements, mailer: Any, jitter: float = 0, after: timed
     async def sleep(seconds: float) -> None:
         clock.advance(timedelta(seconds=seconds))
 
-    return Dispatch(FIRST_FIRM, database, mailer, clock, numbered_ids(), lambda: jitter, sleep)
+    owing = Owing(MailRules("firm.example"), numbered_ids())
+    return Dispatch(FIRST_FIRM, database, mailer, owing, clock, numbered_ids(), lambda: jitter, sleep)
 
 
 async def test_sent() -> None:
@@ -143,6 +145,19 @@ async def test_too_old_to_be_sent_unasked(age: timedelta) -> None:
     assert outcome.status is Status.FAILED
     assert [status for status, *_ in database.settled] == [Status.FAILED]
     assert [event.kind for event in database.recorded] == [EventKind.DELIVERY_FAILED]
+
+
+@pytest.mark.parametrize("holds_claim", [True, False], ids=["held", "lost"])
+@pytest.mark.parametrize(
+    "failure", [None, DeliveryFailed("451 later", permanent=False), DeliveryFailed("550 no", permanent=True)]
+)
+async def test_an_outcome_says_whether_it_counts(failure: Exception | None, holds_claim: bool) -> None:  # noqa: FBT001 - a parameter
+    """Whoever lost the claim has settled nothing, however the attempt went."""
+    database = Settlements(holds_claim)
+    outcome = await dispatch(database, RecordingMailer(failure)).deliver(letter(), TOKEN)
+
+    assert outcome.is_settled is holds_claim
+    assert len(database.settled) == 1
 
 
 async def test_a_lost_claim_records_nothing() -> None:

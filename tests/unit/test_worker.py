@@ -8,12 +8,14 @@ from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from tests.letters import letter
 
 from leadintake.application.app import App
 from leadintake.application.database import Letter
 from leadintake.application.dispatch import Dispatch
+from leadintake.application.owing import MailRules, Owing
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.entrypoints.worker import GATHERING, running
 
@@ -34,6 +36,7 @@ class Outbox:
     failures: int = 0
     next: datetime | None = None
     unlucky: UUID | None = None
+    is_claim_lost: bool = False
     is_away: bool = False
     claimed: dict[UUID, Letter] = field(default_factory=dict)
     answers: asyncio.Event | None = None
@@ -48,7 +51,7 @@ class Outbox:
             await self.answers.wait()
         return done
 
-    read = write
+    read = glance = write
 
     async def ping(self) -> None:
         """Answer."""
@@ -87,7 +90,7 @@ class Outbox:
         if delivery_id == self.unlucky:
             raise ValueError("a bug")
         self.settled[str(delivery_id)] = status
-        return True
+        return not self.is_claim_lost
 
 
 @dataclass
@@ -149,7 +152,8 @@ class Works:
 
     @asynccontextmanager
     async def running(self, grace: float = 0.05, first_pause: float = 0.01) -> AsyncIterator[None]:
-        dispatch = Dispatch(UUID(int=1), self.outbox, self.post, lambda: NOW, uuid4, lambda: 0.0)
+        owing = Owing(MailRules("example.com"), uuid4)
+        dispatch = Dispatch(UUID(int=1), self.outbox, self.post, owing, lambda: NOW, uuid4, lambda: 0.0)
         app = cast(
             "App",
             SimpleNamespace(
@@ -449,6 +453,30 @@ async def test_logs_carry_ids_and_no_address(works: Works) -> None:
         ("delivery_sent", "info"),
     ]
     assert "@" not in str(works.logs)
+
+
+async def test_whoever_lost_a_claim_says_just_that(works: Works) -> None:
+    """What became of the delivery is another's to say; of this try, only whether the letter went out is known."""
+    works.outbox.is_claim_lost = True
+    works.post.behaviours["gone@example.com"] = _raising(DeliveryFailed("550 gone@example.com", permanent=True))
+    works.post.behaviours["busy@example.com"] = _raising(DeliveryFailed("451 busy@example.com", permanent=False))
+    owed = [works.owe(recipient) for recipient in ("gone@example.com", "busy@example.com", "there@example.com")]
+    before = _counted("claim_lost")
+
+    async with works.running():
+        await until(lambda: len(works.outbox.settled) == len(owed))
+
+    lines = [line for line in works.logs if line["event"].startswith("delivery_")]
+    assert {line["delivery_id"]: line["was_sent"] for line in lines} == dict(
+        zip(owed, (False, False, True), strict=True)
+    )
+    assert {(line["event"], line["log_level"]) for line in lines} == {("delivery_claim_lost", "warning")}
+    assert _counted("claim_lost") == before + len(owed)
+
+
+def _counted(outcome: str) -> float:
+    labels = {"purpose": letter().purpose.value, "outcome": outcome}
+    return REGISTRY.get_sample_value("leadintake_deliveries_total", labels) or 0
 
 
 async def test_housekeeping_that_fails_is_no_reason_to_stop(works: Works) -> None:

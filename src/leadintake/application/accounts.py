@@ -91,7 +91,7 @@ class Accounts:
             tx.people.save_session(replace(session, refreshed_at=now))
             return session, user
 
-        session, user = await self.database.read(self.firm_id, known)
+        session, user = await self.database.glance(self.firm_id, known)
         if is_active and now - session.refreshed_at > BROWSER_REFRESH:
             _, user = await self.database.write(self.firm_id, kept_alive)
         return Identity(user, session_id)
@@ -167,7 +167,7 @@ class Accounts:
         claims = self.tokens.read(access_token, self.now())
         if claims is None:
             raise NotSignedIn
-        found = await self.database.read(self.firm_id, lambda tx: tx.people.session(claims.session_id))
+        found = await self.database.glance(self.firm_id, lambda tx: tx.people.session(claims.session_id))
         if found is None or found[1].id != claims.user_id or self.now() >= found[0].expires_at:
             raise NotSignedIn
         return Identity(found[1], claims.session_id)

@@ -85,8 +85,11 @@ class Events(Protocol):
     def add(self, event: Event) -> int:
         """Store an event and return its id."""
 
-    def of_lead(self, lead_id: UUID) -> list[EventView]:
-        """The timeline of a lead, oldest first; empty when there is none."""
+    def of_lead(self, lead_id: UUID, *, after: int = 0, limit: int | None = None) -> list[EventView]:
+        """The timeline of a lead behind an event, oldest first; at most `limit`, or all. Empty when there is none."""
+
+    def latest(self, lead_id: UUID, limit: int, *, before: int | None = None) -> list[EventView]:
+        """The last `limit` events of a lead, or of those before one; the oldest of them first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +209,13 @@ class Database(Protocol):
     async def read(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
         """Run work that changes nothing, on one consistent snapshot."""
 
+    async def glance(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
+        """Run work that looks up a row or two by their keys, on one consistent snapshot."""
+
     async def write(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
         """Run work and return once its changes are durable. When it raises, none of them happened.
 
+        Only after Unavailable they may have: the connection was lost, or the disk failed, while they were committed.
         It may be run more than once before it counts, so it changes nothing but what the transaction stores.
         """
 

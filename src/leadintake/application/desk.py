@@ -129,13 +129,13 @@ class Desk:
 
         return await self.database.write(user.firm_id, work)
 
-    async def events(self, user: User, lead_id: UUID) -> list[EventView]:
-        """The timeline of a lead, also of one that was erased; raises NotFound."""
+    async def events(self, user: User, lead_id: UUID, *, after: int = 0, limit: int | None = None) -> list[EventView]:
+        """The timeline of a lead, also of one that was erased, from behind an event. Raises NotFound."""
         user.require(Permission.WORK_LEADS)
 
         def work(tx: Transaction) -> list[EventView]:
-            timeline = tx.events.of_lead(lead_id)
-            if not timeline:
+            timeline = tx.events.of_lead(lead_id, after=after, limit=limit)
+            if not timeline and not tx.events.latest(lead_id, 1):
                 raise NotFound
             return timeline
 

@@ -4,24 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from leadintake.application.database import Database, Letter, Transaction
+from leadintake.application.owing import Owing
 from leadintake.application.ports import Clock, Mailer
 from leadintake.application.record import record
-from leadintake.domain.delivery import (
-    LEASE,
-    SEND_TIMEOUT,
-    Channel,
-    Delivery,
-    Purpose,
-    Status,
-    message_id,
-    next_attempt,
-)
+from leadintake.domain.delivery import LEASE, SEND_TIMEOUT, Status, next_attempt
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind
-from leadintake.domain.people import account_key
+
+T = TypeVar("T")
 
 STORE_AGAIN_AFTER = timedelta(milliseconds=100)
 STORE_AGAIN_AFTER_AT_MOST = timedelta(seconds=5)
@@ -29,11 +23,15 @@ STORE_AGAIN_AFTER_AT_MOST = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt went: where it left the delivery, and what the other side said or what went wrong."""
+    """How one attempt went: where it left the delivery, and what the other side said or what went wrong.
+
+    Where the claim was lost meanwhile it is not settled, and the status is what it would have been: another has it.
+    """
 
     letter: Letter
     status: Status
     answer: str
+    is_settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class Dispatch:
     firm_id: UUID
     database: Database
     mailer: Mailer
+    owing: Owing
     now: Clock
     new_id: Callable[[], UUID]
     jitter: Callable[[], float]
@@ -54,8 +53,12 @@ class Dispatch:
 
     async def claim(self, limit: int, *, rescue: bool = True) -> list[tuple[Letter, UUID]]:
         """Take at most `limit` due deliveries, each with the token that settles it; see Outbox.claim for `rescue`."""
-        token, now = self.new_id(), self.now()
-        letters = await self.database.write(self.firm_id, lambda tx: tx.outbox.claim(now, limit, token, rescue=rescue))
+        token = self.new_id()
+
+        def work(tx: Transaction) -> list[Letter]:  # Here, because its turn may have been long in coming.
+            return tx.outbox.claim(self.now(), limit, token, rescue=rescue)
+
+        letters = await self.database.write(self.firm_id, work)
         return [(letter, token) for letter in letters]
 
     async def deliver(self, letter: Letter, token: UUID) -> Outcome:
@@ -79,8 +82,8 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001 - one poisonous letter must not stop the others
             return await self._settle_failure(letter, token, f"Unexpected {type(error).__name__}", permanent=False)
         at = self.now()
-        await self._store(lambda tx: tx.outbox.sent(letter.delivery_id, token, at))
-        return Outcome(letter, Status.SENT, answer)
+        is_settled = await self._store(lambda tx: tx.outbox.sent(letter.delivery_id, token, at))
+        return Outcome(letter, Status.SENT, answer, is_settled)
 
     async def give_back(self, claimed: Iterable[tuple[Letter, UUID]], reason: str | None = None) -> None:
         """Undo claims, so that the deliveries are due at once and these attempts do not count."""
@@ -108,43 +111,28 @@ class Dispatch:
         now = self.now()
         until = None if permanent else next_attempt(letter.attempt, now, letter.give_up_at, self.jitter())
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> bool:
             if until is not None:
-                tx.outbox.postpone(letter.delivery_id, token, until, reason)
-            elif tx.outbox.fail(letter.delivery_id, token, reason):
-                data: dict[str, str | int] = {"delivery_id": str(letter.delivery_id), "attempts": letter.attempt}
-                failed = Event(letter.lead_id, EventKind.DELIVERY_FAILED, now, SYSTEM, data)
-                record(tx, failed, self._owed_instead(tx, letter, now))
+                return tx.outbox.postpone(letter.delivery_id, token, until, reason)
+            if not tx.outbox.fail(letter.delivery_id, token, reason):
+                return False
+            data: dict[str, str | int] = {"delivery_id": str(letter.delivery_id), "attempts": letter.attempt}
+            failed = Event(letter.lead_id, EventKind.DELIVERY_FAILED, now, SYSTEM, data)
+            record(tx, failed, self.owing.owed_instead(tx, letter, now))
+            return True
 
-        await self._store(work)
-        return Outcome(letter, Status.FAILED if until is None else Status.PENDING, reason)
+        is_settled = await self._store(work)
+        return Outcome(letter, Status.FAILED if until is None else Status.PENDING, reason, is_settled)
 
-    def _owed_instead(self, tx: Transaction, letter: Letter, now: datetime) -> list[Delivery]:
-        """When an attorney cannot be told of a lead, every admin is who was not told of it anyway."""
-        if letter.purpose is not Purpose.NOTIFICATION:
-            return []
-        told = {account_key(delivery.recipient) for delivery in tx.outbox.of_lead(letter.lead_id)}
-        domain = letter.message_id.rpartition("@")[2].removesuffix(">")
-        return [
-            Delivery(
-                delivery_id := self.new_id(), letter.lead_id, Channel.EMAIL, Purpose.NOTIFICATION, admin,
-                Status.PENDING, message_id(delivery_id, domain), now,
-            )
-            for admin in tx.people.active_admins()
-            if account_key(admin) not in told
-        ]  # fmt: skip
-
-    async def _store(self, work: Callable[[Transaction], object]) -> None:
+    async def _store(self, work: Callable[[Transaction], T]) -> T:
         """Run work until it is stored, or until the claim may be over, which is LEASE after it was made."""
         until = self.now() + LEASE - SEND_TIMEOUT
         wait = STORE_AGAIN_AFTER
         while True:
             try:
-                await self.database.write(self.firm_id, work)
+                return await self.database.write(self.firm_id, work)
             except Unavailable:
                 if self.now() + wait >= until:
                     raise
-            else:
-                return
             await self.sleep(wait.total_seconds())
             wait = min(2 * wait, STORE_AGAIN_AFTER_AT_MOST)

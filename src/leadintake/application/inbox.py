@@ -14,6 +14,9 @@ from leadintake.domain.people import Permission, User
 COUNT_MAX = 1_000
 """Nothing is counted beyond, so that a count is as quick among ten million leads; it means "so many or more"."""
 
+EVENTS_SHOWN = 100
+"""So many of a timeline are shown at once. Notes save themselves, so a lead may have thousands of events."""
+
 LATE_AFTER = timedelta(minutes=10)
 """What is due goes out within seconds, and a claim holds for five minutes; after ten, nobody is sending."""
 
@@ -44,10 +47,14 @@ class InboxPage:
 
 @dataclass(frozen=True, slots=True)
 class LeadPage:
-    """One lead with all that belongs to it, and its neighbours in the list that it was opened from."""
+    """One lead with all that belongs to it, and its neighbours in the list that it was opened from.
+
+    `events` are EVENTS_SHOWN at most, the oldest of them first; `has_earlier` says that there are some before them.
+    """
 
     lead: LeadView
     events: list[EventView]
+    has_earlier: bool
     deliveries: list[DeliveryView]
     previous: UUID | None
     next: UUID | None
@@ -81,22 +88,24 @@ class Inbox:
 
         return await self.database.read(user.firm_id, work)
 
-    async def lead(self, user: User, lead_id: UUID, query: LeadQuery) -> LeadPage:
+    async def lead(self, user: User, lead_id: UUID, query: LeadQuery, before: int | None = None) -> LeadPage:
         """One lead, and what comes before and after it in the list of a query; raises NotFound.
 
-        The neighbours are found by where the lead stands, so there are some also when the list no longer has it. The
-        query's `limit` and `after` do not matter.
+        Its last events are shown, or the last of those `before` one. The neighbours are found by where the lead
+        stands, so there are some also when the list no longer has it. The query's `limit` and `after` do not matter.
         """
         user.require(Permission.WORK_LEADS)
         now = self.now()
 
         def work(tx: Transaction) -> LeadPage:
             lead = tx.leads.view(lead_id)
+            events = tx.events.latest(lead_id, EVENTS_SHOWN + 1, before=before)
             onwards = replace(query, limit=1, after=Position(lead.created_at, lead.id))
             backwards = replace(onwards, oldest_first=not query.oldest_first)
             return LeadPage(
                 lead,
-                tx.events.of_lead(lead_id),
+                events[-EVENTS_SHOWN:],
+                len(events) > EVENTS_SHOWN,
                 tx.outbox.of_lead(lead_id),
                 _first(tx, backwards),
                 _first(tx, onwards),

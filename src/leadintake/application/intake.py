@@ -32,6 +32,12 @@ KEY_LIFETIME = timedelta(hours=24)
 NO_FILE = "Choose a file."
 EMPTY_FILE = "The file is empty. Choose another one."
 
+IN_DOUBT = (
+    "The service cannot do this right now, and it may or may not have been stored. "
+    "Send it again in a moment, with the same Idempotency-Key: then it is stored once."
+)
+"""A transaction that fails is nearly always taken back; but one whose commit was under way may have succeeded."""
+
 REFERENCE_TRIES = 5
 """A million leads make one collision in a million submissions; five in a row are a broken random source."""
 
@@ -80,8 +86,8 @@ class Intake:
     async def submit(self, form: Form, upload: Upload, key: str | None = None) -> tuple[Receipt, bool]:
         """Store a submission and return its receipt once that is durable, and whether it is a repeat of an earlier one.
 
-        Raises Invalid, WrongKind, TooLarge, KeyReused or Unavailable; then nothing is stored. Invalid names all that is
-        wrong, the file too; a file of the wrong kind alone is WrongKind.
+        Raises Invalid, WrongKind, TooLarge or KeyReused, and nothing is stored then; or Unavailable, and it may be.
+        Invalid names all that is wrong, the file too; a file of the wrong kind alone is WrongKind.
         """
         (first_name, last_name, email), wrong = self._prospect(form)
         resume = await upload.keep(partial(self._resume, form.file_name, wrong))
@@ -91,8 +97,8 @@ class Intake:
         lead.quarantine = suspicion(first_name, last_name, form.way(now), self.soonest)
         try:
             receipt = await self._store(lead, form.notice, key)
-        except Unavailable:
-            raise  # It may have been stored all the same, so the file stays; the sweep removes it if not.
+        except Unavailable as error:
+            raise Unavailable(IN_DOUBT) from error  # So the file stays; the sweep removes it if it is nobody's.
         except Refused:
             await self.files.remove(resume.path)
             raise

@@ -1,14 +1,15 @@
-"""Owing: which mails a lead brings with it, from when it counts as one."""
+"""Owing: which mails a lead brings with it, from when it counts as one, and which come in place of one that failed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.database import Transaction
+from leadintake.application.database import Letter, Transaction
 from leadintake.domain import values
 from leadintake.domain.delivery import Channel, Delivery, Purpose, Status, message_id
 from leadintake.domain.lead import Lead
+from leadintake.domain.people import account_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,25 @@ class Owing:
         told = [self.rules.attorney_email] if self.rules.attorney_email else tx.people.told_of_leads()
         status = Status.HELD if self._is_over_cap(tx, lead.email, now) else Status.PENDING
         return [
-            self._delivery(lead, Purpose.CONFIRMATION, lead.email, status, now),
-            *(self._delivery(lead, Purpose.NOTIFICATION, email, Status.PENDING, now) for email in told),
+            self._delivery(lead.id, Purpose.CONFIRMATION, lead.email, status, now),
+            *(self._delivery(lead.id, Purpose.NOTIFICATION, email, Status.PENDING, now) for email in told),
         ]
 
-    def _delivery(self, lead: Lead, purpose: Purpose, recipient: str, status: Status, now: datetime) -> Delivery:
+    def owed_instead(self, tx: Transaction, failed: Letter, now: datetime) -> list[Delivery]:
+        """When an attorney cannot be told of a lead, every admin is who was not told of it anyway."""
+        if failed.purpose is not Purpose.NOTIFICATION:
+            return []
+        told = {account_key(delivery.recipient) for delivery in tx.outbox.of_lead(failed.lead_id)}
+        return [
+            self._delivery(failed.lead_id, Purpose.NOTIFICATION, admin, Status.PENDING, now)
+            for admin in tx.people.active_admins()
+            if account_key(admin) not in told
+        ]
+
+    def _delivery(self, lead_id: UUID, purpose: Purpose, recipient: str, status: Status, now: datetime) -> Delivery:
         delivery_id = self.new_id()
         name = message_id(delivery_id, self.rules.domain)
-        return Delivery(delivery_id, lead.id, Channel.EMAIL, purpose, recipient, status, name, now)
+        return Delivery(delivery_id, lead_id, Channel.EMAIL, purpose, recipient, status, name, now)
 
     def _is_over_cap(self, tx: Transaction, email: str, now: datetime) -> bool:
         """Whether another confirmation could be somebody using the form to fill a stranger's mailbox."""

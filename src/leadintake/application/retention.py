@@ -65,6 +65,13 @@ class Retention:
                     erased += 1
         return erased
 
+    async def due(self, at_most: int) -> int:
+        """How many leads `expire` would erase now, counted up to `at_most`."""
+        if self.keep_for is None:
+            return 0
+        before = self.now() - self.keep_for
+        return len(await self.database.read(self.firm_id, lambda tx: tx.leads.expired(before, at_most)))
+
     def kept_until(self, lead: LeadView) -> datetime | None:
         """When the lead may be erased unless somebody changes it before; None for never."""
         is_over = lead.state is State.REACHED_OUT or lead.quarantine

@@ -106,7 +106,7 @@ class KeyReused(Refused):
 
 
 class Unavailable(Refused):
-    """The service cannot do this right now. Nothing was stored. Try again in a moment."""
+    """The service cannot do this right now. Try again in a moment."""
 
 
 class FileUnavailable(Unavailable):

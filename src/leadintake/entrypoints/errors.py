@@ -219,7 +219,8 @@ MEANINGS: dict[type[Exception], Meaning] = {
         503,
         "unavailable",
         "Not possible right now",
-        "Nothing was stored. Try again after as many seconds as the Retry-After header says.",
+        "Try again after as many seconds as the Retry-After header says. A submission may have been stored all the "
+        "same: send it with the same Idempotency-Key, and it is stored once.",
         "temporarily_unavailable",
     ),
     errors.FileUnavailable: Meaning(

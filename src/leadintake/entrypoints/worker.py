@@ -188,12 +188,16 @@ class Outbox:
             log.exception("delivery_unsettled", **facts)
             deliveries.labels(letter.purpose.value, "unsettled").inc()
             return
-        level, event = ENDS[outcome.status]
         if outcome.status is Status.SENT:  # A refusal often repeats the address; it is kept with the delivery.
             self._channel.worked()
             facts["answer"] = outcome.answer
-        elif outcome.status is Status.FAILED:
+        if not outcome.is_settled:
+            log.warning("delivery_claim_lost", was_sent=outcome.status is Status.SENT, **facts)
+            deliveries.labels(letter.purpose.value, "claim_lost").inc()
+            return
+        if outcome.status is Status.FAILED:
             self._wake.set()  # An admin may have to be told instead.
+        level, event = ENDS[outcome.status]
         log.log(level, event, **facts)
         deliveries.labels(letter.purpose.value, event.removeprefix("delivery_")).inc()
 

@@ -33,6 +33,9 @@ class Meanwhile:
     async def read(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
         return await self.database.read(firm_id, work)
 
+    async def glance(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
+        return await self.database.glance(firm_id, work)
+
     async def write(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
         await self.happens()
         return await self.database.write(firm_id, work)

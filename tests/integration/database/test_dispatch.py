@@ -102,11 +102,12 @@ async def test_one_refusal_is_nobody_elses(practice: Practice) -> None:
 
 async def test_an_attorney_cannot_be_told(practice: Practice) -> None:
     """Then every active admin is told who was not told anyway, once; a confirmation that fails tells nobody."""
-    practice.rules = replace(practice.rules, attorney_email="Gone@firm.example")
+    practice.rules = replace(practice.rules, attorney_email="Gone@firm.example", domain="old.example")
     for role, name in [(Role.ADMIN, "ada"), (Role.ADMIN, "ben"), (Role.ADMIN, "gone"), (Role.ATTORNEY, "eve")]:
         await practice.user(role, name)
     await practice.submit()
     practice.mailer.failure = NEVER
+    practice.rules = replace(practice.rules, domain="new.example")
     await practice.send_due()
     [lead] = await practice.leads()
     owed = await practice.deliveries(lead.id)
@@ -120,7 +121,7 @@ async def test_an_attorney_cannot_be_told(practice: Practice) -> None:
         (Purpose.NOTIFICATION, "ben@firm.example", Status.PENDING),
     ]
     assert sorted(letter.recipient for letter in practice.mailer.sent) == ["ada@firm.example", "ben@firm.example"]
-    assert {letter.message_id.rpartition("@")[2] for letter in practice.mailer.sent} == {"firm.example>"}
+    assert {letter.message_id.rpartition("@")[2] for letter in practice.mailer.sent} == {"new.example>"}
 
 
 async def test_nobody_can_be_told(practice: Practice) -> None:

@@ -31,6 +31,27 @@ async def test_a_timeline(database: Database) -> None:
     assert ids == sorted(set(ids))
 
 
+async def test_parts_of_a_timeline(database: Database) -> None:
+    """A long one is read in parts, from its beginning or its end, and none is skipped or comes twice."""
+
+    def work(tx: Transaction) -> list[int]:
+        tx.events.add(Event(lead(2).id, EventKind.SUBMITTED, NOW, PROSPECT))
+        return [tx.events.add(Event(lead().id, EventKind.NOTES_CHANGED, NOW, SYSTEM)) for _ in range(5)]
+
+    ids = await database.write(FIRST_FIRM, work)
+
+    async def part(after: int) -> list[int]:
+        found = await database.read(FIRST_FIRM, lambda tx: tx.events.of_lead(lead().id, after=after, limit=2))
+        return [view.id for view in found]
+
+    async def last(before: int | None) -> list[int]:
+        found = await database.read(FIRST_FIRM, lambda tx: tx.events.latest(lead().id, 2, before=before))
+        return [view.id for view in found]
+
+    assert [await part(after) for after in (0, ids[1], ids[3], ids[4])] == [ids[:2], ids[2:4], ids[4:], []]
+    assert [await last(before) for before in (None, ids[3], ids[1], ids[0])] == [ids[3:], ids[1:3], ids[:1], []]
+
+
 async def test_actors_by_their_names_of_today(database: Database) -> None:
     """Who is renamed has the new name in the timeline too."""
 

@@ -322,6 +322,9 @@ class FaultyDatabase:
     async def read(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
         return await self.database.read(firm_id, work)
 
+    async def glance(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
+        return await self.database.glance(firm_id, work)
+
     async def write(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
         def faulty(tx: Transaction) -> T:
             guarded: Any = SimpleNamespace(**{port: Guarded(self, getattr(tx, port)) for port in PORTS})

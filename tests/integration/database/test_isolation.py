@@ -74,6 +74,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     # The one method that looks at all firms: they share a folder, and a sweep must not take another's files for unused.
     "leads.paths_in_use": ({MINE.resume.path}, lambda tx: tx.leads.paths_in_use([MINE.resume.path])),
     "events.of_lead": ([], lambda tx: tx.events.of_lead(MINE.id)),
+    "events.latest": ([], lambda tx: tx.events.latest(MINE.id, 100)),
     "outbox.confirmations": ([0, 0], lambda tx: [tx.outbox.confirmations(NOW, to, 9) for to in (None, MINE.email)]),
     "outbox.sent": (False, lambda tx: tx.outbox.sent(delivery(1).id, TOKEN, NOW)),
     "outbox.postpone": (False, lambda tx: tx.outbox.postpone(delivery(1).id, TOKEN, LATER, "error")),

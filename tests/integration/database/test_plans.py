@@ -1,8 +1,11 @@
 """How PostgreSQL finds what a page shows among many leads: by indexes. Figures are in docs/adr/0009."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +14,14 @@ import sqlalchemy as sa
 from tests.fakes import FixedClock
 from tests.records import FIRST_FIRM, user
 
-from leadintake.adapters.sql.listing import FEW
+from leadintake.adapters.sql.listing import FEW, NEAREST
 from leadintake.adapters.sql.postgres import PostgresDatabase, connect
+from leadintake.adapters.sql.sqlite import SqliteDatabase
 from leadintake.adapters.sql.tables import EPOCH, MICROSECOND
 from leadintake.application.database import LeadQuery, Position
 from leadintake.application.inbox import COUNT_MAX, Inbox, Trouble
 from leadintake.application.views import LeadView
-from leadintake.domain.delivery import GIVE_UP_AFTER
+from leadintake.domain.delivery import GIVE_UP_AFTER, Status
 from leadintake.domain.lead import State
 
 GRACE = user()
@@ -86,11 +90,12 @@ def scans(plan: dict[str, Any]) -> list[tuple[str, str, int]]:
 
 @pytest.fixture
 def statements() -> Iterator[list[tuple[str, Any]]]:
-    """What is sent to the server while the test runs."""
+    """What is sent to the server while the test runs, but for counts of a word: they end at FEW, however it is read."""
     seen: list[tuple[str, Any]] = []
 
     def see(_1: object, _2: object, statement: str, parameters: object, *_: object) -> None:
-        seen.append((statement, parameters))
+        if not ("count(*)" in statement and "lead_words" in statement):
+            seen.append((statement, parameters))
 
     sa.event.listen(sa.Engine, "before_cursor_execute", see)
     yield seen
@@ -139,6 +144,16 @@ async def test_no_search_looks_at_every_lead(crowd: Crowd) -> None:
     assert [look for look in looks if look[3] > 300] == []
 
 
+async def test_all_matches_are_looked_at_where_the_nearest_are_too_few(crowd: Crowd) -> None:
+    """More than NEAREST leads have a word, and what else is asked for is not in the index."""
+    pending = await crowd.page(LeadQuery(words=["word1"], state=State.PENDING, limit=NEAREST))
+    both = await crowd.page(LeadQuery(words=["word1", "word12", "everybody"], limit=NEAREST))
+
+    assert len(pending) == NEAREST
+    assert pending == sorted(pending, key=lambda view: view.created_at, reverse=True)
+    assert len(both) == 1 + 10 + 100 + 1_000
+
+
 async def test_no_lead_is_looked_at_for_being_too_new(crowd: Crowd) -> None:
     """Which leads are to be erased is found by the indexes of the lists, among those that are old enough."""
     before = EPOCH + 41 * MICROSECOND
@@ -180,3 +195,40 @@ async def test_the_inbox_looks_at_what_it_shows(crowd: Crowd) -> None:
     assert [look for look in looks if look[1] not in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}] == []
     assert counts == [("page", "Index Only Scan", "leads", COUNT_MAX)] * (len(State) + 1)
     assert await inbox.trouble(GRACE) == Trouble(FEW_MAILS, EPOCH + (2 * FEW_MAILS + 1) * MICROSECOND)
+
+
+@pytest.mark.attack(178)
+async def test_failed_mails_are_found_among_many_that_are_held(crowd: Crowd) -> None:
+    """Each page counts those that failed, and the list of mails begins with them; no other is looked at for that."""
+    await crowd.connection.execute(OWE_MAILS)
+    await crowd.connection.execute("UPDATE deliveries SET status = 'held', due_at = NULL WHERE status = 'pending'")
+    await crowd.connection.execute("ANALYZE deliveries")
+    inbox = Inbox(crowd.database, FixedClock())
+    crowd.statements.clear()
+    trouble, listed = await inbox.trouble(GRACE), await inbox.unsettled(GRACE)
+    looks = await crowd.looks()
+
+    assert trouble.failed == FEW_MAILS
+    assert [mail.delivery.status for mail in listed[: FEW_MAILS + 1]] == [Status.FAILED] * FEW_MAILS + [Status.HELD]
+    assert [look for look in looks if look[0] not in {"Index Scan", "Index Only Scan"}] == []
+    assert [look for look in looks if look[2] > 300] == []
+
+
+async def test_sqlite_finds_failed_mails_likewise(path: Path, statements: list[tuple[str, Any]]) -> None:
+    """By the index, in its order, though it has no figures about the table."""
+    database = SqliteDatabase(path)
+    inbox = Inbox(database, FixedClock())
+    await inbox.trouble(GRACE)
+    await inbox.unsettled(GRACE)
+    await database.close()
+    with closing(sqlite3.connect(path)) as connection:
+        plans = [
+            [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            for statement, parameters in statements
+            if "FROM deliveries" in statement
+        ]
+    by_index = [plan for plan in plans if any("ix_deliveries_for_a_person" in line for line in plan)]
+
+    assert len(plans) == 4
+    assert len(by_index) == 2
+    assert [line for plan in by_index for line in plan if "ORDER BY" in line] == []

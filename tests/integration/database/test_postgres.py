@@ -19,7 +19,7 @@ from tests.records import FIRST_FIRM, NOW, delivery, lead
 from tests.relay import Relay, relay
 
 from leadintake.adapters.sql.bell import bell
-from leadintake.adapters.sql.postgres import CONNECTIONS, PostgresDatabase, connect
+from leadintake.adapters.sql.postgres import CONNECTIONS, STATEMENT_SECONDS, PostgresDatabase, connect
 from leadintake.application.database import LeadQuery, Letter, Transaction
 from leadintake.application.owing import Limit
 from leadintake.domain.delivery import Status
@@ -32,9 +32,9 @@ BRIEFLY = 0.2
 
 
 @asynccontextmanager
-async def opened(url: str, **options: float) -> AsyncIterator[PostgresDatabase]:
+async def opened(url: str, statement_seconds: float = STATEMENT_SECONDS) -> AsyncIterator[PostgresDatabase]:
     """A database, open until the context ends."""
-    database = PostgresDatabase(url, **options)
+    database = PostgresDatabase(url, statement_seconds=statement_seconds)
     try:
         yield database
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -232,6 +232,21 @@ async def test_all_go_in_the_end_and_each_once(forgetful: Practice) -> None:
 
     assert sum(erased) == len(due)
     assert await ids(forgetful) == {waiting.id, late.id}
+
+
+async def test_what_is_due_is_told_before(forgetful: Practice) -> None:
+    """As many are named as go, up to a number, and none goes for it; where nothing is set, none."""
+    user = await forgetful.user()
+    for _ in range(3):
+        await answered(forgetful, user)
+    await forgetful.submit()
+    early = await forgetful.retention.due(9)
+    forgetful.clock.advance(KEEP_FOR + MOMENT)
+    due = [await forgetful.retention.due(at_most) for at_most in (2, 9)]
+    unset = await replace(forgetful.retention, keep_for=None).due(9)
+
+    assert (early, due, unset) == (0, [2, 3], 0)
+    assert await forgetful.retention.expire() == 3
 
 
 async def test_what_changes_meanwhile_stays(forgetful: Practice) -> None:

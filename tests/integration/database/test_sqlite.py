@@ -109,12 +109,15 @@ async def stored(database: SqliteDatabase) -> list[int]:
 
 @pytest.mark.parametrize(("checkpoint", "pages"), [(True, 8000), (False, 0)])
 async def test_writer_settings(path: Path, spy: Spy, checkpoint: bool, pages: int) -> None:  # noqa: FBT001 - a parameter
-    """The writer syncs every commit (2 is FULL), keeps references, waits for a lock, and checkpoints if it may."""
-    names = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "wal_autocheckpoint", "query_only"]
+    """The writer syncs each commit (2 is FULL), overwrites what it deletes, waits for a lock, checkpoints if it may."""
+    names = [
+        "journal_mode", "synchronous", "foreign_keys", "secure_delete",
+        "busy_timeout", "wal_autocheckpoint", "query_only",
+    ]  # fmt: skip
     async with opened(path, checkpoint=checkpoint) as database:
         found = await database.write(FIRST_FIRM, lambda _: [spy.pragma(name) for name in names])
 
-    assert found == ["wal", 2, 1, 5000, pages, 0]
+    assert found == ["wal", 2, 1, 1, 5000, pages, 0]
 
 
 async def test_reader_settings(path: Path, spy: Spy) -> None:

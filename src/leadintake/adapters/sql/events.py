@@ -1,5 +1,6 @@
 """The audit trail."""
 
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,7 +14,6 @@ TIMELINE = (
     sa.select(events, users.c.full_name)
     .select_from(events.outerjoin(users, events.c.actor_id == users.c.id))
     .where(events.c.firm_id == sa.bindparam("firm"), events.c.lead_id == sa.bindparam("lead"))
-    .order_by(events.c.id)
 )
 
 
@@ -38,9 +38,17 @@ class SqlEvents:
         added: int = scalar(insert(self._connection, events, row, returning=events.c.id))
         return added
 
-    def of_lead(self, lead_id: UUID) -> list[EventView]:
-        """The timeline of a lead, oldest first; empty when there is none."""
-        rows = self._connection.execute(TIMELINE, {"firm": self._firm_id, "lead": lead_id})
+    def of_lead(self, lead_id: UUID, *, after: int = 0, limit: int | None = None) -> list[EventView]:
+        """The timeline of a lead behind an event, oldest first; at most `limit`, or all. Empty when there is none."""
+        return self._found(TIMELINE.where(events.c.id > after).order_by(events.c.id).limit(limit), lead_id)
+
+    def latest(self, lead_id: UUID, limit: int, *, before: int | None = None) -> list[EventView]:
+        """The last `limit` events of a lead, or of those before one; the oldest of them first."""
+        timeline = TIMELINE if before is None else TIMELINE.where(events.c.id < before)
+        return self._found(timeline.order_by(events.c.id.desc()).limit(limit), lead_id)[::-1]
+
+    def _found(self, timeline: sa.Select[Any], lead_id: UUID) -> list[EventView]:
+        rows = self._connection.execute(timeline, {"firm": self._firm_id, "lead": lead_id})
         return [
             EventView(
                 row.id,

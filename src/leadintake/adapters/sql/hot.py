@@ -21,7 +21,7 @@ Binds = list[Callable[[Row], Any]]
 def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> DBAPICursor:
     """Run a statement that is made once, at import; what it returns comes as the driver has it, unconverted."""
     text, binds = _compiled(statement, connection.dialect)
-    return _execute(connection, text, tuple([bind(row) for bind in binds]))
+    return run_text(connection, text, tuple([bind(row) for bind in binds]))
 
 
 def insert(
@@ -29,7 +29,7 @@ def insert(
 ) -> DBAPICursor:
     """Insert rows with the same columns, all in one statement: the driver gives up the interpreter's lock for each."""
     text, binds = _insertion(table, tuple(rows[0]), len(rows), returning, connection.dialect)
-    return _execute(connection, text, tuple([bind(row) for row in rows for bind in binds]))
+    return run_text(connection, text, tuple([bind(row) for row in rows for bind in binds]))
 
 
 def scalar(cursor: DBAPICursor) -> Any:
@@ -38,9 +38,12 @@ def scalar(cursor: DBAPICursor) -> Any:
     return value
 
 
-def _execute(connection: sa.Connection, text: str, values: tuple[Any, ...]) -> DBAPICursor:
+def run_text(connection: sa.Connection, text: str, values: tuple[Any, ...] = ()) -> DBAPICursor:
+    """Run a statement as the driver takes it, with values as it takes them."""
     cursor = connection.connection.cursor()
     driver = connection.dialect.loaded_dbapi
+    # Whoever listens to SQLAlchemy hears of these statements too.
+    connection.dispatch.before_cursor_execute(connection, cursor, text, values, None, False)  # noqa: FBT003 - its signature
     try:
         cursor.execute(text, values)
     except driver.Error as error:

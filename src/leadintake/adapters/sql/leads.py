@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from leadintake.adapters.sql import listing
 from leadintake.adapters.sql.hot import insert
+from leadintake.adapters.sql.shown import shown, views
 from leadintake.adapters.sql.tables import (
     IN_QUARANTINE,
     NOT_IN_QUARANTINE,
@@ -21,10 +22,13 @@ from leadintake.application.database import LeadQuery
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound, ReferenceTaken
 from leadintake.domain.lead import Handled, Lead, Resume, State
-from leadintake.domain.resume import Kind
+from leadintake.domain.resume import Flag, Kind
 from leadintake.domain.search import words
+from leadintake.domain.suspicion import Reason
 
-ONE = listing.SHOWN.where(leads.c.firm_id == sa.bindparam("firm"), leads.c.id == sa.bindparam("lead"))
+IS_IT = (leads.c.firm_id == sa.bindparam("firm"), leads.c.id == sa.bindparam("lead"))
+ONE = shown(leads).where(*IS_IT)
+WORDS = sa.select(leads.c.words).where(*IS_IT)
 
 
 class SqlLeads:
@@ -61,10 +65,11 @@ class SqlLeads:
             row.id, row.reference, row.first_name, row.last_name, row.email,
             Resume(
                 row.resume_path, row.resume_name, Kind(row.resume_kind),
-                row.resume_size, row.resume_sha256, frozenset(listing.flags(row.resume_flags)),
+                row.resume_size, row.resume_sha256, frozenset(map(Flag, row.resume_flags.split())),
             ),
             row.created_at, row.updated_at, State(row.state), row.notes,
-            Handled(by, row.reached_out_name, at) if by else None, row.version, tuple(listing.reasons(row.quarantine)),
+            Handled(by, row.reached_out_name, at) if by else None, row.version,
+            tuple(map(Reason, (row.quarantine or "").split())),
         )  # fmt: skip
 
     def save(self, lead: Lead) -> None:
@@ -74,14 +79,14 @@ class SqlLeads:
     def release(self, lead: Lead) -> None:
         """Store a lead that was in quarantine until now, and the search words that it was stored with."""
         self.save(lead)
-        self._index(lead, self._one(ONE, lead.id).words.split())
+        self._index(lead, self._one(WORDS, lead.id).words.split())
 
     def remove(self, lead: Lead) -> None:
         """Delete the lead with its notes, search words, deliveries and submission key. Its events stay.
 
         The words are those it was stored with: folded by a newer Python, others might come out and some stay behind.
         """
-        for word in self._one(ONE, lead.id).words.split():
+        for word in self._one(WORDS, lead.id).words.split():
             self._connection.execute(sa.delete(lead_words).filter_by(**self._word(lead, word)))
         self._connection.execute(sa.delete(submissions).where(submissions.c.lead_id == lead.id))
         self._connection.execute(sa.delete(deliveries).where(deliveries.c.lead_id == lead.id))
@@ -89,7 +94,10 @@ class SqlLeads:
 
     def view(self, lead_id: UUID) -> LeadView:
         """One lead as shown; raises NotFound."""
-        return listing.view(self._one(ONE, lead_id))
+        found = views(self._connection, ONE, {"firm": self._firm_id, "lead": lead_id})
+        if not found:
+            raise NotFound
+        return found[0]
 
     def page(self, query: LeadQuery) -> list[LeadView]:
         """The leads of a query, at most its limit."""

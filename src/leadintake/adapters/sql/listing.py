@@ -1,143 +1,167 @@
 """Pages of leads, by keyset, so that every page costs the same; searched by the beginnings of words."""
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql.hot import run, scalar
-from leadintake.adapters.sql.tables import IN_QUARANTINE, NOT_IN_QUARANTINE, lead_words, leads, users
-from leadintake.application.database import LeadQuery
-from leadintake.application.views import LeadView, ReachedOutBy
-from leadintake.domain.lead import State
-from leadintake.domain.resume import Flag, Kind
-from leadintake.domain.suspicion import Reason
-
-Found = TypeVar("Found", bound=sa.Select[Any])
+from leadintake.adapters.sql.hot import Row, run, scalar
+from leadintake.adapters.sql.shown import shown, views
+from leadintake.adapters.sql.tables import EPOCH, IN_QUARANTINE, NOT_IN_QUARANTINE, lead_words, leads
+from leadintake.application.database import LeadQuery, Position
+from leadintake.application.views import LeadView
 
 FEW = 20_000
 """So many matches of a word are sorted and looked up; above, walking the leads in order and filtering is faster."""
 
-SHOWN_OF_A_LEAD = (
-    "id", "reference", "first_name", "last_name", "email", "state", "notes",
-    "resume_path", "resume_name", "resume_kind", "resume_size", "resume_sha256", "resume_flags",
-    "created_at", "updated_at", "reached_out_at", "reached_out_by", "version", "quarantine",
-)  # fmt: skip
-SHOWN = sa.select(
-    *(leads.c[name] for name in SHOWN_OF_A_LEAD), users.c.full_name.label("reached_out_name"), leads.c.words
-).select_from(leads.outerjoin(users, leads.c.reached_out_by == users.c.id))
+NEAREST = 4_000
+"""So many matches are looked at first for what the index does not tell; all, where too few of them are meant."""
 
-MATCHES = (
-    lead_words.c.firm_id == sa.bindparam("firm"),
-    lead_words.c.word >= sa.bindparam("word"),
-    lead_words.c.word <= sa.bindparam("end"),
-)
-PROBE = sa.select(sa.func.count()).select_from(
-    sa.select(sa.literal_column("1")).select_from(lead_words).where(*MATCHES).limit(FEW + 1).subquery()
-)
+NOWHERE = Position(EPOCH, UUID(int=0))
+LIMIT, MOST = (sa.bindparam(name, type_=sa.Integer) for name in ("limit", "most"))
+
+
+class Shape(NamedTuple):
+    """What of a query its statement depends on; all else is a parameter. Each statement is made once and kept.
+
+    `indexed` is how many words are found by the index, and `filtered` how many are looked for in each lead.
+    """
+
+    indexed: int
+    filtered: int
+    has_state: bool
+    has_from: bool
+    has_to: bool
+    has_after: bool
+    oldest_first: bool
+    quarantined: bool
 
 
 def page(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
     """The leads of a query, at most its limit."""
-    word = _rarest(connection, firm_id, query)
-    if word is not None:
-        ids = connection.scalars(_with_word(query, word), _prefix(firm_id, word)).all()
-        by_id = {row.id: view(row) for row in connection.execute(SHOWN.where(leads.c.id.in_(ids))).all()}
-        return [by_id[lead_id] for lead_id in ids]
-    return [view(row) for row in connection.execute(_walked(SHOWN, query), {"firm": firm_id}).all()]
+    shape, values, matches = _asked(connection, firm_id, query)
+    found = views(connection, _page(shape), {**values, "most": NEAREST})
+    if len(found) < query.limit and matches > NEAREST and (shape.filtered or shape.has_state):
+        return views(connection, _page(shape), values)
+    return found
 
 
 def count(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> int:
     """How many leads a query has, counted up to its limit."""
-    word = _rarest(connection, firm_id, query)
-    found = _walked(sa.select(leads.c.id), query) if word is None else _with_word(query, word)
-    counted = sa.select(sa.func.count()).select_from(found.subquery())
-    return connection.scalar(counted, _prefix(firm_id, word or "")) or 0
+    shape, values, _ = _asked(connection, firm_id, query)
+    counted: int = scalar(run(connection, _count(shape), values))
+    return counted
 
 
-def view(row: Sequence[Any]) -> LeadView:
-    """A row of SHOWN as it is shown. To ask for its columns by name would take two fifths of the time of a page."""
-    (
-        lead_id, reference, first_name, last_name, email, state, notes,
-        path, name, kind, size, sha256, found,
-        created_at, updated_at, reached_out_at, reached_out_by, version, quarantine, by_name, _,
-    ) = row  # fmt: skip
-    return LeadView(
-        lead_id, reference, first_name, last_name, email, State(state), notes,
-        path, name, Kind(kind), size, sha256, flags(found),
-        created_at, updated_at, reached_out_at, ReachedOutBy(reached_out_by, by_name) if reached_out_by else None,
-        version, reasons(quarantine),
-    )  # fmt: skip
+def _asked(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> tuple[Shape, Row, int]:
+    """A query as the shape and the parameters of its statement, and how many leads the index finds at most.
 
-
-def flags(found: str) -> list[Flag]:
-    """The flags of a resume, as they are stored."""
-    return [Flag(flag) for flag in found.split()]
-
-
-def reasons(quarantine: str | None) -> list[Reason]:
-    """Why a lead is in quarantine, as it is stored; empty where it is not."""
-    return [Reason(reason) for reason in quarantine.split()] if quarantine else []
-
-
-def _rarest(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> str | None:
-    """The word of a query that the fewest leads have, or None when each of them has more than FEW.
-
-    None in quarantine too: its leads have no words in the index, so that no flood of them makes searches slow.
+    In quarantine no word is indexed, so that no flood makes searches slow.
     """
-    if query.quarantined:
-        return None
-    counts = {word: scalar(run(connection, PROBE, _prefix(firm_id, word))) for word in query.words}
-    rarest = min(counts, key=counts.__getitem__, default=None)
-    return rarest if rarest is not None and counts[rarest] <= FEW else None
+    words = [] if query.quarantined else query.words
+    counts = {word: scalar(run(connection, _probe(), {"firm": firm_id, **_range(0, word)})) for word in words}
+    indexed = [word for word in query.words if counts.get(word, FEW + 1) <= FEW]
+    filtered = [word for word in query.words if word not in indexed]
+    shape = Shape(
+        len(indexed), len(filtered), query.state is not None,
+        query.created_from is not None, query.created_to is not None, query.after is not None,
+        query.oldest_first, query.quarantined,
+    )  # fmt: skip
+    after = query.after or NOWHERE
+    values: dict[str, object] = {
+        "firm": firm_id,
+        "state": query.state,
+        "from": query.created_from,
+        "to": query.created_to,
+        "after": after.created_at,
+        "after_id": after.id,
+        "limit": query.limit,
+        "most": FEW,
+    }
+    for number, word in enumerate(indexed):
+        values |= _range(number, word)
+    values |= {f"part_{number}": f" {word}" for number, word in enumerate(filtered)}
+    return shape, values, min((counts[word] for word in indexed), default=0)
 
 
-def _walked(found: Found, query: LeadQuery) -> Found:
+def _range(number: int, word: str) -> dict[str, object]:
+    """All words that begin with this one; none holds the last code point, which is no letter, mark or number."""
+    return {f"word_{number}": word, f"end_{number}": word + "\U0010ffff"}
+
+
+def _in_range(number: int) -> tuple[sa.ColumnElement[bool], ...]:
+    word = lead_words.c.word
+    firm = lead_words.c.firm_id == sa.bindparam("firm")
+    return firm, word >= sa.bindparam(f"word_{number}"), word <= sa.bindparam(f"end_{number}")
+
+
+@cache
+def _probe() -> sa.Select[Any]:
+    """How many leads a word has, counted a little beyond FEW."""
+    some: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(lead_words).where(*_in_range(0)).limit(FEW + 1)
+    return sa.select(sa.func.count()).select_from(some.subquery())
+
+
+@cache
+def _page(shape: Shape) -> sa.Select[Any]:
+    if not shape.indexed:
+        return _walked(shown(leads), shape)
+    found = _by_words(shape).subquery()
+    page = shown(found.join(leads, leads.c.id == found.c.lead_id))
+    return page.order_by(*_order(*found.c, shape=shape))
+
+
+@cache
+def _count(shape: Shape) -> sa.Select[Any]:
+    found = _by_words(shape) if shape.indexed else _walked(sa.select(leads.c.id), shape)
+    return sa.select(sa.func.count()).select_from(found.subquery())
+
+
+def _walked(found: sa.Select[Any], shape: Shape) -> sa.Select[Any]:
     """The leads of a query, met by walking all of them in order."""
-    part = IN_QUARANTINE if query.quarantined else NOT_IN_QUARANTINE
-    conditions = [leads.c.firm_id == sa.bindparam("firm"), *_span(leads.c.created_at, leads.c.id, query)]
-    order = _order(leads.c.created_at, leads.c.id, query=query)
-    return found.where(part, *conditions, *_filter(query)).order_by(*order).limit(query.limit)
+    part = IN_QUARANTINE if shape.quarantined else NOT_IN_QUARANTINE
+    key = (leads.c.created_at, leads.c.id)
+    found = found.where(part, leads.c.firm_id == sa.bindparam("firm"), *_span(*key, shape), *_filter(shape))
+    return found.order_by(*_order(*key, shape=shape)).limit(LIMIT)
 
 
-def _with_word(query: LeadQuery, word: str) -> sa.Select[tuple[UUID]]:
-    """The ids of the leads of a query that has this word. Keys are matched and sorted first, because rows are wide.
+def _by_words(shape: Shape) -> sa.Select[Any]:
+    """The keys of the leads of a query that have the indexed words. Keys are matched and sorted, because rows are wide.
 
-    Where the word is all that is asked for, thousands of leads need not be looked at to show fifty.
+    Where nothing else is asked for, thousands of leads need not be looked at to show fifty.
     """
     key = (lead_words.c.created_at, lead_words.c.lead_id)
-    matches = sa.select(*key).distinct().where(*MATCHES, *_span(*key, query)).cte("matches")
-    order = _order(*matches.c, query=query)
-    ids = sa.select(matches.c.lead_id).order_by(*order).limit(query.limit)
-    conditions = _filter(query, word)
-    return ids.join(leads, leads.c.id == matches.c.lead_id).where(*conditions) if conditions else ids
+    ranges = [sa.select(*key).where(*_in_range(n), *_span(*key, shape)) for n in range(shape.indexed)]
+    matches = (sa.intersect(*ranges) if shape.indexed > 1 else ranges[0].distinct()).subquery("matches")
+    found = sa.select(*matches.c).order_by(*_order(*matches.c, shape=shape))
+    conditions = _filter(shape)
+    if not conditions:
+        return found.limit(LIMIT)
+    nearest = found.limit(MOST).subquery("nearest")
+    meant = sa.select(*nearest.c).join(leads, leads.c.id == nearest.c.lead_id).where(*conditions)
+    return meant.order_by(*_order(*nearest.c, shape=shape)).limit(LIMIT)
 
 
-def _filter(query: LeadQuery, matched: str | None = None) -> list[sa.ColumnElement[bool]]:
-    """The conditions of words and state that are not met by having matched a word."""
-    conditions = [leads.c.words.contains(f" {word}") for word in query.words if word != matched]
-    return conditions if query.state is None else [*conditions, leads.c.state == query.state]
+def _filter(shape: Shape) -> list[sa.ColumnElement[bool]]:
+    """The conditions of state, and of the words that are not indexed."""
+    conditions = [leads.c.words.contains(sa.bindparam(f"part_{number}")) for number in range(shape.filtered)]
+    return [*conditions, leads.c.state == sa.bindparam("state")] if shape.has_state else conditions
 
 
-def _prefix(firm_id: UUID, word: str) -> dict[str, object]:
-    """All words that begin with this one; none holds the last code point, which is no letter, mark or number."""
-    return {"firm": firm_id, "word": word, "end": word + "\U0010ffff"}
-
-
-def _span(created_at: sa.Column[object], lead_id: sa.Column[object], query: LeadQuery) -> list[sa.ColumnElement[bool]]:
+def _span(created_at: sa.Column[object], lead_id: sa.Column[object], shape: Shape) -> list[sa.ColumnElement[bool]]:
     """The conditions of time and of the page before."""
     conditions: list[sa.ColumnElement[bool]] = []
-    if query.created_from is not None:
-        conditions.append(created_at >= query.created_from)
-    if query.created_to is not None:
-        conditions.append(created_at < query.created_to)
-    if query.after is not None:
+    if shape.has_from:
+        conditions.append(created_at >= sa.bindparam("from"))
+    if shape.has_to:
+        conditions.append(created_at < sa.bindparam("to"))
+    if shape.has_after:
         here = sa.tuple_(created_at, lead_id)
-        last = sa.tuple_(query.after.created_at, query.after.id, types=[created_at.type, lead_id.type])
-        conditions.append(here > last if query.oldest_first else here < last)
+        last = sa.tuple_(sa.bindparam("after", type_=created_at.type), sa.bindparam("after_id", type_=lead_id.type))
+        conditions.append(here > last if shape.oldest_first else here < last)
     return conditions
 
 
-def _order(*key: sa.ColumnElement[Any], query: LeadQuery) -> list[sa.UnaryExpression[Any]]:
-    return [column.asc() if query.oldest_first else column.desc() for column in key]
+def _order(*key: sa.ColumnElement[Any], shape: Shape) -> list[sa.UnaryExpression[Any]]:
+    return [column.asc() if shape.oldest_first else column.desc() for column in key]

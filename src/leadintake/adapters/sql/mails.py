@@ -8,25 +8,22 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql.tables import UNSETTLED, deliveries, leads
+from leadintake.adapters.sql.tables import FOR_A_PERSON, UNSETTLED, deliveries, leads
 from leadintake.application.views import DeliveryView, OwedMail
-from leadintake.domain.delivery import GIVE_UP_AFTER, RETRYABLE, Channel, Purpose, Status
+from leadintake.domain.delivery import GIVE_UP_AFTER, Channel, Purpose, Status
 
 HERE = deliveries.c.firm_id == sa.bindparam("firm")
-NEVER_DUE = deliveries.c.due_at.is_(None)
 DUE = deliveries.c.due_at.is_not(None)
-"""Which of the unsettled deliveries wait for a person (RETRYABLE), and which go out by themselves: the index knows."""
+"""Which of the unsettled deliveries go out by themselves; the others wait for a person, and have their own index."""
 
 OWED = (
     sa.select(deliveries, leads.c.reference, leads.c.first_name, leads.c.last_name)
     .join_from(deliveries, leads)
-    .where(HERE, UNSETTLED)
+    .where(HERE)
     .limit(sa.bindparam("most"))
 )
-FOR_A_PERSON = OWED.where(NEVER_DUE, deliveries.c.status.in_(sorted(RETRYABLE))).order_by(
-    deliveries.c.status, deliveries.c.created_at, deliveries.c.id
-)
-BY_ITSELF = OWED.where(DUE).order_by(deliveries.c.due_at, deliveries.c.id)
+BY_A_PERSON = OWED.where(FOR_A_PERSON).order_by(deliveries.c.status, deliveries.c.created_at, deliveries.c.id)
+BY_ITSELF = OWED.where(UNSETTLED, DUE).order_by(deliveries.c.due_at, deliveries.c.id)
 FIRST_DUE = (
     sa.select(*(deliveries.c[name] for name in ("due_at", "give_up_at", "attempts", "status", "purpose")))
     .where(HERE, UNSETTLED, DUE)
@@ -35,7 +32,7 @@ FIRST_DUE = (
 )
 SOME_FAILED = (
     sa.select(deliveries.c.id)
-    .where(HERE, UNSETTLED, NEVER_DUE, deliveries.c.status == Status.FAILED)
+    .where(HERE, FOR_A_PERSON, deliveries.c.status == Status.FAILED)
     .limit(sa.bindparam("most"))
 )
 FAILED = sa.select(sa.func.count()).select_from(SOME_FAILED.subquery())
@@ -71,10 +68,10 @@ def statuses(connection: sa.Connection, firm_id: UUID, lead_ids: Collection[UUID
 def unsettled(connection: sa.Connection, firm_id: UUID, limit: int) -> list[OwedMail]:
     """Deliveries in every status but `sent`: failed ones first, then held ones, then by when they are due.
 
-    In two statements, because PostgreSQL would sort all of them to have those first that are never due. It takes its
-    index for the first one only when the statuses are named: nearly all deliveries are never due, having been sent.
+    In two statements, each in the order of an index, because PostgreSQL would sort all of them to have those first that
+    wait for a person.
     """
-    rows = list(connection.execute(FOR_A_PERSON, {"firm": firm_id, "most": limit}))
+    rows = list(connection.execute(BY_A_PERSON, {"firm": firm_id, "most": limit}))
     rows += connection.execute(BY_ITSELF, {"firm": firm_id, "most": limit - len(rows)})
     return [OwedMail(view(row), row.lead_id, row.reference, f"{row.first_name} {row.last_name}") for row in rows]
 

@@ -6,13 +6,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql import mails
+from leadintake.adapters.sql import claims, mails
 from leadintake.adapters.sql.hot import insert, run
 from leadintake.adapters.sql.tables import CONFIRMED, NOT_IN_QUARANTINE, UNSETTLED, deliveries, leads
 from leadintake.application.database import Letter
+from leadintake.application.ports import Clock
 from leadintake.application.views import DeliveryView, OwedMail
 from leadintake.domain import values
-from leadintake.domain.delivery import FURTHEST, GIVE_UP_AFTER, LEASE, Delivery, Purpose, Status
+from leadintake.domain.delivery import FURTHEST, GIVE_UP_AFTER, LEASE, Delivery, Status
 from leadintake.domain.errors import NotFound
 
 HERE = deliveries.c.firm_id == sa.bindparam("firm")
@@ -27,37 +28,6 @@ ALL_CONFIRMATIONS = (
 )
 TAKE_TURNS = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("counted"), 0)))
 
-
-def _claim(*due: sa.ColumnElement[bool]) -> sa.Executable:
-    first = sa.select(deliveries.c.id).where(HERE, UNSETTLED, *due).order_by(deliveries.c.due_at)
-    cte = first.limit(sa.bindparam("most")).with_for_update(skip_locked=True).cte("due")
-    return (
-        sa.update(deliveries)
-        .where(deliveries.c.id.in_(sa.select(cte.c.id)))
-        .values(
-            status=Status.SENDING.value,
-            attempts=deliveries.c.attempts + 1,
-            claim_token=sa.bindparam("token"),
-            due_at=sa.bindparam("until"),
-        )
-        .returning(deliveries.c.id)
-    )
-
-
-CLAIM = _claim(deliveries.c.due_at <= sa.bindparam("now"), deliveries.c.status == Status.PENDING)
-CLAIM_WHAT_RAN_OUT = _claim(deliveries.c.due_at <= sa.bindparam("now"), deliveries.c.status == Status.SENDING)
-CLAIM_OF_THE_FUTURE = _claim(deliveries.c.due_at > sa.bindparam("furthest"), deliveries.c.status == Status.PENDING)
-CLAIMED = (
-    sa.select(
-        *(deliveries.c[name] for name in ("id", "purpose", "recipient", "attempts", "message_id", "created_at")),
-        *(deliveries.c[name] for name in ("give_up_at", "event_id", "lead_id")),
-        *(leads.c[name] for name in ("reference", "first_name", "last_name", "email", "resume_name")),
-    )
-    .join_from(deliveries, leads)
-    .where(
-        HERE, UNSETTLED, deliveries.c.due_at == sa.bindparam("until"), deliveries.c.claim_token == sa.bindparam("token")
-    )
-)
 NEXT = sa.select(sa.func.min(deliveries.c.due_at)).where(HERE, UNSETTLED)
 SETTLE = sa.update(deliveries).where(
     HERE, deliveries.c.id == sa.bindparam("delivery"), deliveries.c.claim_token == sa.bindparam("token")
@@ -79,12 +49,13 @@ FAILED = SETTLE.values(status=Status.FAILED.value, due_at=None, claim_token=None
 
 
 class SqlOutbox:
-    """The deliveries of one firm, in one transaction."""
+    """The deliveries of one firm, in one transaction. `clock` is the machine's, where several share the database."""
 
-    def __init__(self, connection: sa.Connection, firm_id: UUID, *, locks: bool) -> None:
+    def __init__(self, connection: sa.Connection, firm_id: UUID, *, locks: bool, clock: Clock | None) -> None:
         self._connection = connection
         self._firm_id = firm_id
         self._locks = locks
+        self._clock = clock
 
     def add(self, owed: Iterable[Delivery], event_id: int) -> None:
         """Owe deliveries because of an event."""
@@ -114,19 +85,21 @@ class SqlOutbox:
         claim = {
             "firm": self._firm_id,
             "now": now,
+            "machine": self._clock() if self._clock else now,
             "furthest": now + FURTHEST,
             "token": token,
             "until": now + LEASE,
         }
-        is_rescuing = rescue and self._take(CLAIM_WHAT_RAN_OUT, claim, 1)
-        rescued = {row.id for row in self._connection.execute(CLAIMED, claim)} if is_rescuing else set()
+        is_rescuing = rescue and self._take(claims.RAN_OUT, claim, 1)
+        rescued = {row.id for row in self._connection.execute(claims.CLAIMED, claim)} if is_rescuing else set()
         taken = len(rescued)
-        for statement in (CLAIM_OF_THE_FUTURE, CLAIM):
+        for statement in (claims.OF_THE_FUTURE, claims.PENDING):
             if taken < limit:
                 taken += self._take(statement, claim, limit - taken)
         if not taken:
             return []
-        return [_letter(row, is_rescued=row.id in rescued) for row in self._connection.execute(CLAIMED, claim)]
+        rows = self._connection.execute(claims.CLAIMED, claim)
+        return [claims.letter(row, is_rescued=row.id in rescued) for row in rows]
 
     def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
         """Mark a claimed delivery as sent; False when the claim was lost."""
@@ -212,11 +185,3 @@ class SqlOutbox:
 
     def _settle(self, statement: sa.Update, parameters: dict[str, object]) -> bool:
         return bool(run(self._connection, statement, {"firm": self._firm_id, **parameters}).rowcount)
-
-
-def _letter(row: sa.Row[tuple[object, ...]], *, is_rescued: bool) -> Letter:
-    return Letter(
-        row.id, Purpose(row.purpose), row.recipient, row.attempts, row.message_id,
-        row.created_at, row.give_up_at, str(row.event_id),
-        row.lead_id, row.reference, row.first_name, row.last_name, row.email, row.resume_name, is_rescued,
-    )  # fmt: skip

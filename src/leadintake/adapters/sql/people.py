@@ -1,23 +1,23 @@
 """Users and their sessions."""
 
+from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from leadintake.adapters.sql.as_json import JSON
 from leadintake.adapters.sql.hot import run
 from leadintake.adapters.sql.tables import sessions, users
 from leadintake.application.views import UserView
 from leadintake.domain.errors import EmailTaken, NotFound
 from leadintake.domain.people import Role, Session, User, account_key
 
-SIGNED_IN = (
-    sa.select(users, *(column.label(f"session_{column.name}") for column in sessions.c))
-    .join_from(sessions, users)
-    .where(sessions.c.firm_id == sa.bindparam("firm"), sessions.c.id == sa.bindparam("session"), users.c.is_active)
-)
+_signed_in = msgspec.json.Decoder(tuple[Session, User])
 
 TOLD = (
     sa.select(users.c.email)
@@ -123,15 +123,9 @@ class SqlPeople:
 
     def session(self, session_id: UUID) -> tuple[Session, User] | None:
         """A session that was not ended and its user; None when the user is not active."""
-        found = self._locked(SIGNED_IN, sessions)
-        row = self._connection.execute(found, {"firm": self._firm_id, "session": session_id}).one_or_none()
-        if row is None:
-            return None
-        session = Session(
-            row.session_id, row.session_user_id, row.session_created_at,
-            row.session_refreshed_at, row.session_refresh_hash, row.session_replaced_hash,
-        )  # fmt: skip
-        return session, _user(row)
+        statement = _session(self._connection.dialect.name, locks=self._locks)
+        found = run(self._connection, statement, {"firm": self._firm_id, "session": session_id}).fetchall()
+        return _signed_in.decode(found[0][0]) if found else None
 
     def save_session(self, session: Session) -> None:
         """Store when it was refreshed, and its hashes."""
@@ -167,8 +161,23 @@ class SqlPeople:
         self._connection.execute(sa.delete(sessions).where(self._open, sessions.c.created_at < created_before))
 
     def _locked(self, found: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
-        """What is found, and nobody else changes meanwhile; rows that refer to it may still be added."""
-        return found.with_for_update(of=table, key_share=True) if self._locks else found
+        return _locked(found, table) if self._locks else found
+
+
+def _locked(found: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+    """What is found, and nobody else changes meanwhile; rows that refer to it may still be added."""
+    return found.with_for_update(of=table, key_share=True)
+
+
+@cache
+def _session(database: str, *, locks: bool) -> sa.Select[Any]:
+    json, shown = JSON[database], {Session: sessions, User: users}
+    records = [json.named({each.name: json.of(shown[kind].c[each.name]) for each in fields(kind)}) for kind in shown]
+    found: sa.Select[Any] = sa.select(sa.literal_column(json.pair(", ".join(records))))
+    found = found.select_from(sessions.join(users)).where(
+        sessions.c.firm_id == sa.bindparam("firm"), sessions.c.id == sa.bindparam("session"), users.c.is_active
+    )
+    return _locked(found, sessions) if locks else found
 
 
 def _user(row: sa.Row[tuple[object, ...]]) -> User:

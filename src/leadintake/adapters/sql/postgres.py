@@ -6,6 +6,7 @@ whenever a statement is under way.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from leadintake.adapters.sql.transaction import SqlTransaction
+from leadintake.application.ports import Clock
 from leadintake.domain.errors import Unavailable
 
 T = TypeVar("T")
@@ -63,9 +65,12 @@ log = structlog.get_logger()
 
 
 class PostgresDatabase:
-    """Implements the Database port on a server. `url` is as libpq takes it."""
+    """Implements the Database port on a server. `url` is as libpq takes it, and `now` is this machine's clock."""
 
-    def __init__(self, url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, statement_seconds: float = STATEMENT_SECONDS, now: Clock = lambda: datetime.now(UTC)
+    ) -> None:
+        self._now = now
         self._engine = engine(
             url,
             statement_seconds=statement_seconds,
@@ -79,9 +84,17 @@ class PostgresDatabase:
         """Run work on one consistent snapshot."""
         return await self._run(self._snapshots, lambda connection: work(SqlTransaction(connection, firm_id)))
 
+    async def glance(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
+        """Run work on one consistent snapshot."""
+        return await self.read(firm_id, work)
+
     async def write(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
         """Run work and return once its changes are durable. What it loads to change is locked until then."""
-        return await self._run(self._engine, lambda connection: work(SqlTransaction(connection, firm_id, locks=True)))
+
+        def run(connection: sa.Connection) -> T:
+            return work(SqlTransaction(connection, firm_id, locks=True, clock=self._now))
+
+        return await self._run(self._engine, run)
 
     async def ping(self) -> None:
         """Raise Unavailable unless the server answers, takes changes, and makes them durable."""

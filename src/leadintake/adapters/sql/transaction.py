@@ -9,18 +9,21 @@ from leadintake.adapters.sql.leads import SqlLeads
 from leadintake.adapters.sql.outbox import SqlOutbox
 from leadintake.adapters.sql.people import SqlPeople
 from leadintake.adapters.sql.submissions import SqlSubmissions
+from leadintake.application.ports import Clock
 
 
 class SqlTransaction:
     """All that a firm stores, seen through one connection.
 
     With `locks`, what is loaded to be changed is locked until the transaction ends. SQLite knows no such locks: there,
-    one transaction writes at a time.
+    one transaction writes at a time. `clock` is this machine's, for a database that others share.
     """
 
-    def __init__(self, connection: sa.Connection, firm_id: UUID, *, locks: bool = False) -> None:
+    def __init__(
+        self, connection: sa.Connection, firm_id: UUID, *, locks: bool = False, clock: Clock | None = None
+    ) -> None:
         self.leads = SqlLeads(connection, firm_id, locks=locks)
         self.events = SqlEvents(connection, firm_id)
-        self.outbox = SqlOutbox(connection, firm_id, locks=locks)
+        self.outbox = SqlOutbox(connection, firm_id, locks=locks, clock=clock)
         self.submissions = SqlSubmissions(connection, firm_id)
         self.people = SqlPeople(connection, firm_id, locks=locks)

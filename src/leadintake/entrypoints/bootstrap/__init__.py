@@ -87,7 +87,7 @@ async def opened(
             Desk(database, files, owing, now, wake),
             Accounts(FIRST_FIRM, database, passwords, tokens, now, new_id),
             Staff(database, passwords, parse_address, now, new_id, new_password),
-            Dispatch(FIRST_FIRM, database, mailer, now, new_id, _jitter),
+            Dispatch(FIRST_FIRM, database, mailer, owing, now, new_id, _jitter),
             Retention(FIRST_FIRM, database, files, now, settings.sweep_after, _keep_for(settings)),
             database,
             files,

@@ -21,6 +21,7 @@ from leadintake.entrypoints.settings import Settings
 
 MOST_SHOWN = 20
 MOST_DELIVERIES = 10_000
+MOST_EXPIRED = 10_000
 
 LATE = timedelta(minutes=15)
 """Mail that was due so long ago is being sent by nobody."""
@@ -65,7 +66,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 async def _contents(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:
-    return [*await _files(app, who, settings, hashes=hashes, fix=fix), *await _outbox(app, who)]
+    files = await _files(app, who, settings, hashes=hashes, fix=fix)
+    return [*files, *await _outbox(app, who), *await _retention(app, settings)]
 
 
 async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:
@@ -92,6 +94,16 @@ async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool, f
         detail = f"{without_lead:,} files belong to no lead; the service removes them while it runs."
         findings.append(Finding("files", Verdict.NOTE, detail))
     return findings
+
+
+async def _retention(app: App, settings: Settings) -> list[Finding]:
+    """How much goes when the service next looks, for whoever has just set or changed how long leads are kept."""
+    if settings.retention_days is None:
+        return []
+    due = await app.retention.due(MOST_EXPIRED)
+    count = f"{due:,} leads{' or more' if due == MOST_EXPIRED else ''}"
+    detail = f"{count} are erased when the service next looks: {settings.retention_days} days without a change."
+    return [Finding("retention", Verdict.NOTE, detail)]
 
 
 async def _outbox(app: App, who: Operator) -> list[Finding]:

@@ -18,12 +18,15 @@ from leadintake.domain.resume import Kind
 from leadintake.entrypoints.attachment import attachment
 from leadintake.entrypoints.http.document import describe
 from leadintake.entrypoints.http.guard import SignedIn, signed_in
-from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_json, said
+from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_json, read_query, said
 from leadintake.entrypoints.http.serving import serving
 
 TAG = r'(?:W/)?"[!#-~]*"'
 TAGS = rf"\*|{TAG}(?:[ \t]*,[ \t]*{TAG})*"
 """RFC 9110 sections 8.8.3 and 13.1.1, in ASCII."""
+
+EVENT_CURSOR = re.compile("^[1-9][0-9]{0,17}$")
+"""The id of the last event of a part, below 2 to the 63rd."""
 
 VERSION = re.compile('"([1-9][0-9]{0,9})"')
 
@@ -48,10 +51,26 @@ class LeadChange(Struct):
     ) = UNSET
 
 
+class TimelinePart(Struct):
+    """Which part of a timeline."""
+
+    limit: Annotated[int, Meta(description="How many: a whole number from 1 to 100.", ge=1, le=100)] = 100
+    cursor: (
+        Annotated[
+            str,
+            Meta(
+                description="The next_cursor of the part before.", extra_json_schema={"pattern": EVENT_CURSOR.pattern}
+            ),
+        ]
+        | None
+    ) = None
+
+
 class Timeline(Struct):
-    """What happened, the oldest first."""
+    """What happened, the oldest first. `next_cursor` leads to what happened next; it is null on the last part."""
 
     items: list[EventView]
+    next_cursor: str | None
 
 
 @get("/leads/{lead_id:str}", operation_id="getLead", summary="Read a lead", opt=describe(answers=ETAG))
@@ -105,10 +124,22 @@ async def erase(request: SignedIn, lead_id: FromPath[str]) -> None:
     await serving(request).app.desk.erase(request.user, parsed_id(lead_id))
 
 
-@get("/leads/{lead_id:str}/events", operation_id="listEvents", summary="See the timeline of a lead")
+@get(
+    "/leads/{lead_id:str}/events",
+    operation_id="listEvents",
+    summary="See the timeline of a lead",
+    opt=describe(query=TimelinePart),
+)
 async def events(request: SignedIn, lead_id: FromPath[str]) -> Timeline:
     """Who did what, and when, the oldest first; also of a lead that was erased."""
-    return Timeline(await serving(request).app.desk.events(request.user, parsed_id(lead_id)))
+    part = read_query(request, TimelinePart)
+    if part.cursor is not None and not EVENT_CURSOR.fullmatch(part.cursor):
+        raise Malformed("The cursor is not from a timeline. Start again without one.")
+    found = await serving(request).app.desk.events(
+        request.user, parsed_id(lead_id), after=int(part.cursor or 0), limit=part.limit + 1
+    )
+    items = found[: part.limit]
+    return Timeline(items, str(items[-1].id) if len(found) > part.limit else None)
 
 
 @get(

@@ -125,6 +125,11 @@ def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {**schema, "properties": properties, "additionalProperties": False, **at_least}
 
 
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
+
+
 def _resolved(about: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     if {"type": "null"} in about.get("anyOf", ()):  # None stands for "not given"; nothing that is given is null.
         about = about["anyOf"][0]
@@ -137,7 +142,7 @@ def _resolved(about: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> dic
 def _built(kind: type[S], given: Mapping[str, object]) -> S:
     wrong = [FieldError(shown(name), "This is not known here.") for name in given if name not in kind.__struct_fields__]
     values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
+    for field in _fields(kind):
         value = given.get(field.name, msgspec.UNSET)
         if value is msgspec.UNSET:
             if field.required:

@@ -15,12 +15,15 @@ from leadintake.domain.events import EventKind
 from leadintake.domain.lead import NOTES_MAX_CHARACTERS, State, notes_seen
 from leadintake.domain.people import GRANTED, Permission
 from leadintake.entrypoints.http.guard import SignedIn
-from leadintake.entrypoints.http.leads import hand_out
+from leadintake.entrypoints.http.leads import EVENT_CURSOR, hand_out
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.pages import desk_page, redirect
 from leadintake.entrypoints.web.selection import Selection
 from leadintake.entrypoints.web.session import RECORDS, inside
+
+EARLIER = "before"
+"""What the address of a page has that shows an earlier part of the timeline: the event that it ends before."""
 
 
 @get("/inbox/leads/{lead_id:str}")
@@ -102,7 +105,10 @@ async def shown(
     it was not discarded, because it is not in quarantine.
     """
     here, selection = serving(request).app, Selection.read(request)
-    found = await here.inbox.lead(request.user, lead_id, selection.query)
+    before = request.query_params.get(EARLIER, "")
+    found = await here.inbox.lead(
+        request.user, lead_id, selection.query, int(before) if EVENT_CURSOR.fullmatch(before) else None
+    )
     changes = [event for event in found.events if event.kind is EventKind.NOTES_CHANGED]
     return desk_page(
         request,
@@ -112,6 +118,7 @@ async def shown(
         place="lead",
         selection=selection,
         found=found,
+        is_earlier=bool(before),
         lead=found.lead,
         now=here.inbox.now(),
         kept_until=here.retention.kept_until(found.lead),

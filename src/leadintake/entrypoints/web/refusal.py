@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from leadintake.application.intake import NO_FILE
 from leadintake.domain import values
-from leadintake.domain.errors import FieldError, Invalid, KeyReused, TooLarge, WrongKind
+from leadintake.domain.errors import FieldError, Invalid, KeyReused, TooLarge, Unavailable, WrongKind
 from leadintake.entrypoints.errors import TooManyRequests
 from leadintake.entrypoints.http.multipart import FILE
 from leadintake.entrypoints.http.problems import tell, understood
@@ -20,6 +20,9 @@ KEY_REUSED = (
 )
 LONG_MINUTES = 90
 """More than so many are told in hours."""
+
+UNAVAILABLE = "This is not possible right now. Send it again in a moment: nothing is stored twice."
+"""It may have been stored, if the answer of the database is what was lost; the ticket of the form tells."""
 
 SERVER_ERROR = "Something went wrong on our side. What you typed is still here. Try again in a moment."
 
@@ -52,6 +55,8 @@ def refusal(request: AnyRequest, error: Exception, texts: dict[str, str]) -> Ref
     if isinstance(error, TooManyRequests):
         when = _time(error.retry_after // 60 + 1)
         return Refusal(status, told.headers, f"Too many enquiries came from your network. Try again in {when}.")
+    if type(error) is Unavailable:
+        return Refusal(status, told.headers, UNAVAILABLE)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return Refusal(status, told.headers, SERVER_ERROR, help_id=request.scope["state"]["request_id"])
     return Refusal(status, told.headers, told.detail)

@@ -1,0 +1,81 @@
+"""Claims: the statements that take deliveries for domain.delivery.LEASE, and by whose clock that is over.
+
+On PostgreSQL, where several machines claim, it is the server's clock (docs/adr/0021). A claim carries the time of the
+machine that makes it, so that the server sees how far that clock is off, and moves by so much what goes by it. It does
+so by whole minutes: what is less than half of one is the way to the server, and no clock that is wrong.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from leadintake.adapters.sql.tables import UNSETTLED, UtcDateTime, deliveries, leads
+from leadintake.application.database import Letter
+from leadintake.domain.delivery import Purpose, Status
+
+HERE = deliveries.c.firm_id == sa.bindparam("firm")
+
+
+class ServerIsAhead(FunctionElement[int]):
+    """By how much the server's clock is ahead of a machine's, in microseconds, to the minute; 0 where they are one."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(ServerIsAhead)
+def _one_machine(*_: object, **__: object) -> str:
+    return "0"
+
+
+@compiles(ServerIsAhead, "postgresql")
+def _many_machines(element: ServerIsAhead, compiler: SQLCompiler, **options: Any) -> str:
+    machine = compiler.process(element.clauses, **options)
+    return f"round((extract(epoch FROM now()) * 1000000 - {machine}) / 60000000)::bigint * 60000000"
+
+
+SERVER_IS_AHEAD = ServerIsAhead(sa.bindparam("machine", type_=UtcDateTime))
+LEASED_UNTIL = sa.bindparam("until", type_=UtcDateTime) + SERVER_IS_AHEAD
+
+
+def _claim(*due: sa.ColumnElement[bool]) -> sa.Executable:
+    first = sa.select(deliveries.c.id).where(HERE, UNSETTLED, *due).order_by(deliveries.c.due_at)
+    cte = first.limit(sa.bindparam("most")).with_for_update(skip_locked=True).cte("due")
+    return (
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(sa.select(cte.c.id)))
+        .values(
+            status=Status.SENDING.value,
+            attempts=deliveries.c.attempts + 1,
+            claim_token=sa.bindparam("token"),
+            due_at=LEASED_UNTIL,
+        )
+        .returning(deliveries.c.id)
+    )
+
+
+NOW = sa.bindparam("now", type_=UtcDateTime)
+PENDING = _claim(deliveries.c.due_at <= NOW, deliveries.c.status == Status.PENDING)
+RAN_OUT = _claim(deliveries.c.due_at <= NOW + SERVER_IS_AHEAD, deliveries.c.status == Status.SENDING)
+OF_THE_FUTURE = _claim(deliveries.c.due_at > sa.bindparam("furthest"), deliveries.c.status == Status.PENDING)
+CLAIMED = (
+    sa.select(
+        *(deliveries.c[name] for name in ("id", "purpose", "recipient", "attempts", "message_id", "created_at")),
+        *(deliveries.c[name] for name in ("give_up_at", "event_id", "lead_id")),
+        *(leads.c[name] for name in ("reference", "first_name", "last_name", "email", "resume_name")),
+    )
+    .join_from(deliveries, leads)
+    .where(HERE, UNSETTLED, deliveries.c.due_at == LEASED_UNTIL, deliveries.c.claim_token == sa.bindparam("token"))
+)
+
+
+def letter(row: sa.Row[tuple[object, ...]], *, is_rescued: bool) -> Letter:
+    """A row of CLAIMED as what is sent; it was rescued when an earlier claim ran out."""
+    return Letter(
+        row.id, Purpose(row.purpose), row.recipient, row.attempts, row.message_id,
+        row.created_at, row.give_up_at, str(row.event_id),
+        row.lead_id, row.reference, row.first_name, row.last_name, row.email, row.resume_name, is_rescued,
+    )  # fmt: skip
