@@ -58,9 +58,15 @@ class Postgres:
         ]
         subprocess.run(command, check=True)
 
-    def dump(self, database: str) -> list[str]:
-        """A database as statements that would make it again, without what is random."""
-        command = [str(self.programs / "pg_dump"), "--no-owner", "--inserts", f"--dbname={self.url(database)}"]
+    def dump(self, database: str, *options: str) -> list[str]:
+        """A database as statements that would make it again, without what is random; options are those of pg_dump."""
+        command = [
+            str(self.programs / "pg_dump"),
+            "--no-owner",
+            "--inserts",
+            f"--dbname={self.url(database)}",
+            *options,
+        ]
         made = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return [line for line in made.splitlines() if not line.startswith("\\")]
 

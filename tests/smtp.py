@@ -14,6 +14,7 @@ import trustme
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 HOST = "127.0.0.1"
+Tls = Literal["require", "implicit", "off"]
 
 
 class Fault(Enum):
@@ -51,8 +52,9 @@ class MailServer:
     """A running server, whose answers may be changed at any time, and lists read.
 
     `always` has its answers by stage, `next` those for the first times. A stage is a verb; or `CONNECT`, the greeting;
-    `CONTENT`, a message that it does not keep; `KEPT`, one that it did. Who has no user is asked for none. Extensions
-    in `without` are not offered, and each answer takes `delay` seconds.
+    `CONTENT`, a message that it does not keep; `KEPT`, one that it did. The last two and `RCPT` may name a recipient,
+    as in `RCPT TO:<ada@client.example>`, which goes first. Who has no user is asked for none. Extensions in `without`
+    are not offered, and without STARTTLS a password is asked for in clear. Each answer takes `delay` seconds.
     """
 
     users: dict[str, str] = field(default_factory=dict)
@@ -60,6 +62,8 @@ class MailServer:
     always: dict[str, Answer] = field(default_factory=dict)
     next: dict[str, list[Answer]] = field(default_factory=dict)
     delay: float = 0
+    tls: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    loop: asyncio.AbstractEventLoop = field(init=False)
     port: int = 0
     connections: int = 0
     most_open: int = 0
@@ -72,24 +76,33 @@ class MailServer:
         """All that was said, without the arguments."""
         return [command.verb for command in self.commands]
 
-    def answer(self, stage: str) -> Answer:
-        """What to say at a stage."""
-        coming = self.next.get(stage)
-        return coming.pop(0) if coming else self.always.get(stage)
+    def answer(self, stage: str, to: str) -> Answer:
+        """What to say at a stage that is about a recipient, or about none."""
+        for name in (f"{stage} {to}", stage):
+            if coming := self.next.get(name):
+                return coming.pop(0)
+            if name in self.always:
+                return self.always[name]
+        return None
 
     def hang_up(self) -> None:
         """End all connections, as a server that is restarted does."""
         for conversation in [*self.open]:
-            conversation.loop.call_soon_threadsafe(conversation.hang_up)
+            self.loop.call_soon_threadsafe(conversation.hang_up)
+
+    def show(self, certificate: trustme.LeafCert) -> None:
+        """Show another certificate to whoever connects from now on."""
+        self.loop.call_soon_threadsafe(certificate.configure_cert, self.tls)
 
     async def handle_DATA(self, conversation: "Conversation", _: Session, envelope: Envelope) -> str:  # noqa: N802 - as aiosmtpd calls it
         """Take a message."""
         self.commands.append(Command(conversation.number, "CONTENT"))
-        answer = await conversation.answer("CONTENT")
+        to = f"TO:<{envelope.rcpt_tos[0]}>"
+        answer = await conversation.answer("CONTENT", to)
         if answer is None:
             content = envelope.original_content or b""
             self.mails.append(Mail(envelope.mail_from, tuple(envelope.rcpt_tos), content, conversation.number))
-            answer = await conversation.answer("KEPT")
+            answer = await conversation.answer("KEPT", to)
         return answer or "250 2.0.0 queued"
 
     async def handle_EHLO(  # noqa: N802 - as aiosmtpd calls it
@@ -109,7 +122,7 @@ class Conversation(SMTP):
             server,
             hostname="mail.example",
             tls_context=tls,
-            auth_require_tls=tls is not None,
+            auth_require_tls=tls is not None and "STARTTLS" not in server.without,
             auth_callback=lambda _, name, password: server.users.get(name.decode()) == password.decode(),
             loop=asyncio.get_running_loop(),
         )
@@ -145,10 +158,10 @@ class Conversation(SMTP):
         if verb == "MAIL" and self.server.users and not (self.session and self.session.authenticated):
             await self.push("530 5.7.0 Authentication required")
         else:
-            await self._at(verb, lambda: method(argument))
+            await self._at(verb, lambda: method(argument), argument if verb == "RCPT" else None)
 
-    async def _at(self, stage: str, good: Callable[[], Awaitable[None]]) -> None:
-        answer = await self.answer(stage)
+    async def _at(self, stage: str, good: Callable[[], Awaitable[None]], to: str | None = None) -> None:
+        answer = await self.answer(stage, to or "")
         if answer is None:
             await good()
         else:
@@ -156,10 +169,10 @@ class Conversation(SMTP):
             if stage == "CONNECT" or answer.startswith("421"):
                 self.hang_up()
 
-    async def answer(self, stage: str) -> str | None:
+    async def answer(self, stage: str, to: str) -> str | None:
         """What to say at a stage; never returns where that is nothing."""
         await asyncio.sleep(self.server.delay)
-        answer = self.server.answer(stage)
+        answer = self.server.answer(stage, to)
         if isinstance(answer, Fault):
             if answer is Fault.HANG_UP:
                 self.hang_up()
@@ -169,26 +182,22 @@ class Conversation(SMTP):
 
 
 @contextmanager
-def running(
-    tls: Literal["require", "implicit", "off"] = "off", certificate: trustme.LeafCert | None = None
-) -> Iterator[MailServer]:
+def running(tls: Tls = "off", certificate: trustme.LeafCert | None = None) -> Iterator[MailServer]:
     """Run a server until the context ends; with a certificate it offers STARTTLS, or begins with TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if certificate:
-        certificate.configure_cert(context)
-    server, loops = MailServer(), list[asyncio.AbstractEventLoop]()
+    server = MailServer()
     ready, stop = threading.Event(), asyncio.Event()
+    if certificate:
+        certificate.configure_cert(server.tls)
 
     async def serve() -> None:
-        loop = asyncio.get_running_loop()
-        listener = await loop.create_server(
-            lambda: Conversation(server, context if tls == "require" else None),
+        server.loop = asyncio.get_running_loop()
+        listener = await server.loop.create_server(
+            lambda: Conversation(server, server.tls if tls == "require" else None),
             HOST,
             0,
-            ssl=context if tls == "implicit" else None,
+            ssl=server.tls if tls == "implicit" else None,
         )
         server.port = listener.sockets[0].getsockname()[1]
-        loops.append(loop)
         ready.set()
         await stop.wait()
         listener.close()
@@ -203,7 +212,7 @@ def running(
     try:
         yield server
     finally:
-        loops[0].call_soon_threadsafe(stop.set)
+        server.loop.call_soon_threadsafe(stop.set)
         thread.join()
 
 

@@ -69,7 +69,8 @@ def deployment(tmp_path: Path, name: str, **environ: str) -> Deployment:
     folder = tmp_path / name
     folder.mkdir()
     limits = {"LEADINTAKE_RATE_LIMIT_SUBMIT": "off", "LEADINTAKE_CONFIRMATIONS_PER_ADDRESS": "off"}
-    return Deployment(folder, {"LEADINTAKE_DATA_DIR": str(folder / "data"), **limits, **environ}, list, lambda: None)
+    settings = {"LEADINTAKE_DATA_DIR": str(folder / "data"), **limits, **environ}
+    return Deployment(folder, settings, list, lambda: None, program=())
 
 
 @pytest.fixture(params=["one_machine", "many_machines"])
@@ -85,12 +86,17 @@ def machine(past: Past, tmp_path: Path) -> Machine:
     return Machine(shutil.copytree(past.machine.data_dir, tmp_path / "data"))
 
 
-def command(environ: dict[str, str], *arguments: str, **options: Any) -> subprocess.Popen[str]:
+def command(
+    environ: dict[str, str],
+    *arguments: str,
+    program: tuple[str, ...] = (sys.executable, "-m", "leadintake"),
+    **options: Any,
+) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LEADINTAKE_")}
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        [sys.executable, "-m", "leadintake", *arguments],
+        [*program, *arguments],
         env={**clean, **environ}, cwd="/", stdout=pipe, stderr=pipe, text=True, **options,
     )  # fmt: skip
 

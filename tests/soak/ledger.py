@@ -51,6 +51,16 @@ class Scale:
     slow_seconds: float = 20
     at_once: int = 50
     rounds: int = 5
+    migrations: int = 5
+    backups: int = 4
+    erasures: int = 240
+    places: int = 99
+    refused_leads: int = 200
+    cells: int = 99
+    refused_sign_ins: int = 20
+    unsafe_leads: int = 10
+    late_leads: int = 4
+    late: float = 0.1
 
 
 QUICK = Scale(
@@ -65,6 +75,16 @@ QUICK = Scale(
     slow_uploads=100,
     slow_seconds=5,
     rounds=1,
+    migrations=1,
+    backups=1,
+    erasures=60,
+    places=2,
+    refused_leads=24,
+    cells=12,
+    refused_sign_ins=3,
+    unsafe_leads=2,
+    late_leads=2,
+    late=0.3,
 )
 
 

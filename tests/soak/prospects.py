@@ -1,5 +1,6 @@
 """Prospects who do not give up: many at once, and who gets no answer sends the same form again, with the same key."""
 
+import hashlib
 import http.client
 import itertools
 import json
@@ -17,6 +18,7 @@ from tests.documents import pdf
 PIECES = 12
 PAUSE = 0.02
 BOUNDARY = "the-soak-test"
+LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 SMALL, LARGE = 20_000, 400_000
 """Bytes. No two resumes are of one size, so that a file in the store tells whose it is; the large ones are written to
 disk while they come in.
@@ -52,8 +54,8 @@ def number_of(size: int) -> int:
 
 
 def resume_of(number: int) -> bytes:
-    """A prospect's resume."""
-    return pdf(size_of(number))
+    """A prospect's resume, in which the name can be read."""
+    return pdf(size_of(number), text=f"Ada {name_of(number)}, analyst and writer of notes")
 
 
 def key_of(number: int) -> str:
@@ -66,9 +68,14 @@ def email_of(number: int) -> str:
     return f"p{number}@example.org"
 
 
+def name_of(number: int) -> str:
+    """The last name of a prospect: twelve letters that are in no other's."""
+    return "Q" + hashlib.sha256(str(number).encode()).hexdigest()[:11].translate(LETTERS)
+
+
 def body_of(number: int) -> bytes:
     """A prospect's form, as a browser sends it."""
-    fields = {"first_name": "Ada", "last_name": "Lovelace", "email": email_of(number)}
+    fields = {"first_name": "Ada", "last_name": name_of(number), "email": email_of(number)}
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
         for name, text in fields.items()

@@ -9,6 +9,8 @@ import pytest
 from tests import postgres, smtp
 from tests.deployment import Deployment, Running, parsed
 from tests.documents import pdf
+from tests.integration.test_backup_under_load import command as started
+from tests.integration.test_backup_under_load import outcome
 from tests.integration.test_end_to_end import LET_LEASES_END, many_machines, one_machine
 from tests.postgres import Postgres
 from tests.smtp import MailServer
@@ -19,8 +21,19 @@ OnPostgres = Callable[[int, int], Deployment]
 """Makes a deployment of so many servers and workers."""
 
 LEASE = 8.0
-SHORT_LEASE = (sys.executable, str(Path(__file__).with_name("launch.py")), f"LEASE={LEASE}", "SEND_TIMEOUT=6")
+LAUNCH = Path(__file__).with_name("launch.py")
+SHORT_LEASE = (sys.executable, str(LAUNCH), f"LEASE={LEASE}", "SEND_TIMEOUT=6")
 """The program of a deployment whose claims last seconds instead of minutes."""
+
+LOOKS_OFTEN = (sys.executable, str(LAUNCH), "LONGEST_SLEEP=0.1", "SHORTEST_SLEEP=0.05")
+"""The program of a deployment whose worker sees at once that the clock has jumped."""
+
+HASTY = (
+    sys.executable,
+    str(LAUNCH),
+    *("FIRST_DELAY=0.3", "FIRST_PAUSE=0.1", "LONGEST_PAUSE=0.2", "SHORTEST_SLEEP=0.05", "LONGEST_SLEEP=1"),
+)
+"""The program of a deployment that tries again after a moment."""
 
 NO_LIMITS = {
     "LEADINTAKE_RATE_LIMIT_SUBMIT": "off",
@@ -61,10 +74,7 @@ def on_postgres(tmp_path: Path, server: Postgres, mail: MailServer) -> OnPostgre
             "LEADINTAKE_DATA_DIR": str(tmp_path / "data"),
             "LEADINTAKE_SECRET_KEY": uuid4().hex,
             "LEADINTAKE_WORKER": "separate",
-            "LEADINTAKE_MAIL_BACKEND": "smtp",
-            "LEADINTAKE_SMTP_HOST": smtp.HOST,
-            "LEADINTAKE_SMTP_PORT": str(mail.port),
-            "LEADINTAKE_SMTP_TLS": "off",
+            **sent_to(mail),
         }
         return Deployment(
             tmp_path,
@@ -78,9 +88,26 @@ def on_postgres(tmp_path: Path, server: Postgres, mail: MailServer) -> OnPostgre
     return deployment
 
 
+def sent_to(mail: MailServer) -> dict[str, str]:
+    """What has mails handed in there, without TLS."""
+    return {
+        "LEADINTAKE_MAIL_BACKEND": "smtp",
+        "LEADINTAKE_SMTP_HOST": smtp.HOST,
+        "LEADINTAKE_SMTP_PORT": str(mail.port),
+        "LEADINTAKE_SMTP_TLS": "off",
+    }
+
+
 def submit(service: Running, email: str) -> str:
     """Send an enquiry from an address; returns the id of its lead."""
     fields = {"first_name": "Ada", "last_name": "Lovelace", "email": email}
     answer = service.client.post("/public/leads", data=fields, files={"resume": ("cv.pdf", pdf())})
     assert answer.status_code == 201
     return str(answer.json()["id"])
+
+
+def command(deployment: Deployment, *arguments: str) -> str:
+    """Run a command of the service beside a deployment; returns what it writes."""
+    code, output, error = outcome(started(deployment.environ, *arguments))
+    assert code == 0, error
+    return output

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import obstore
@@ -38,6 +39,14 @@ class Owed:
     attempts: int
     token: str | None
     message_id: str
+    lead_id: str
+    recipient: str
+    last_error: str | None
+
+    @property
+    def uuid(self) -> str:
+        """The id as people write it."""
+        return str(UUID(self.id))
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,16 @@ class Store:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             return connection.execute(statement).fetchall()
 
+    def change(self, statement: str) -> None:
+        """Change the database, behind the back of whoever runs."""
+        if url := self.environ.get("DATABASE_URL"):
+            asyncio.run(_ask(url, statement))
+            return
+        path = Path(self.environ["LEADINTAKE_DATA_DIR"]) / "leadintake.db"
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")  # As of all but the server (docs/adr/0002).
+            connection.execute(statement)
+
     def leads(self) -> list[Lead]:
         """All leads."""
         found = self.query("SELECT id, email, resume_path, resume_sha256 FROM leads")
@@ -64,10 +83,14 @@ class Store:
         """All Idempotency-Keys that led to a lead."""
         return {row[0] for row in self.query("SELECT key FROM submissions")}
 
-    def owed(self) -> list[Owed]:
-        """All deliveries."""
-        found = self.query("SELECT id, status, attempts, claim_token, message_id FROM deliveries")
-        return [Owed(_hex(row[0]), row[1], row[2], row[3] and _hex(row[3]), row[4]) for row in found]
+    def owed(self, lead_id: str | None = None) -> list[Owed]:
+        """All deliveries, or those of one lead."""
+        names = "id, status, attempts, claim_token, message_id, lead_id, recipient, last_error"
+        found = [
+            Owed(_hex(row[0]), row[1], row[2], row[3] and _hex(row[3]), row[4], _hex(row[5]), row[6], row[7])
+            for row in self.query(f"SELECT {names} FROM deliveries")
+        ]
+        return [one for one in found if lead_id in {None, one.lead_id}]
 
     def files(self) -> dict[str, int]:
         """The names of all files, kept or under way, and how large they are."""

@@ -2,47 +2,50 @@
 
 import email
 from collections import Counter
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from tests.deployment import Deployment, running, soon
-from tests.smtp import HOST, MailServer
+from tests.smtp import MailServer
+from tests.soak.clock import Clock
 from tests.soak.ledger import Row
 from tests.soak.prospects import Prospects
+from tests.soak.setups import sent_to
 from tests.soak.store import Store
 
-LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib64/faketime/libfaketimeMT.so.1")
 AT_ONCE = 8
 """Mails under way at once."""
 
 BACKLOG = 5 * AT_ONCE
+DAY = timedelta(days=1)
 
 
 @pytest.mark.attack(172)
 @pytest.mark.promises("P23")
-@pytest.mark.parametrize("jump", ["+1d", "-1d"], ids=["forth", "back"])
-def test_the_clock_jumps(on_sqlite: Deployment, mail: MailServer, row: Row, jump: str) -> None:
+@pytest.mark.parametrize("jump", [DAY, -DAY], ids=["forth", "back"])
+def test_the_clock_jumps(on_sqlite: Deployment, mail: MailServer, row: Row, jump: timedelta) -> None:
     """The clock jumps by a day under load, by libfaketime, and back: no mail is lost, storms, or waits for it."""
-    clock = on_sqlite.folder / "clock"
-    clock.write_text("+0d\n")
-    on_sqlite.environ.update(_faked(clock), **_sent_to(mail))
+    clock = Clock(on_sqlite.folder / "clock")
+    on_sqlite.environ.update(clock.environ, **sent_to(mail))
     store, held_up = Store(on_sqlite.environ), 0
     with running(on_sqlite) as service:
         prospects = Prospects(lambda: service.servers[0].port, clients=2)
         with prospects.sending(0):
-            for now in (jump, "+0d"):
+            for now in (jump, timedelta()):
                 mail.delay = 1  # So that more is owed than is under way, and has to be claimed after the jump.
                 assert soon(lambda: len(_waiting(store)) > BACKLOG)
                 owed_before = _waiting(store)
-                clock.write_text(f"{now}\n")
+                clock.jump(now)
                 mail.delay = 0.01
                 row.faults += 1
                 prospects.wait_for(20)
                 soon(lambda owed_before=owed_before: not owed_before & _waiting(store))  # type: ignore[misc] # mypy cannot infer a lambda with a default
                 waiting = len(owed_before & _waiting(store))
-                row.note(f"of {len(owed_before)} mails owed when the clock jumped to {now}, {waiting} waited for it")
+                row.note(
+                    f"of {len(owed_before)} mails owed when it came to {now.days:+d} d, {waiting} waited for the clock"
+                )
                 held_up += waiting
-        clock.write_text("+1d\n")
+        clock.jump(DAY)
         assert any(soon(lambda: not _waiting(store)) for _ in range(4)), "mails wait, although the clock has caught up"
         owed = store.owed()
     copies = Counter(email.message_from_bytes(one.content)["Message-ID"] for one in mail.mails)
@@ -56,31 +59,5 @@ def test_the_clock_jumps(on_sqlite: Deployment, mail: MailServer, row: Row, jump
     assert held_up == 0, f"{held_up} mails waited for the clock to catch up"
 
 
-def _faked(clock: Path) -> dict[str, str]:
-    """What has a process take the time from a file; what it measures is not touched."""
-    return {
-        "LD_PRELOAD": _library(),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-
-
-def _sent_to(mail: MailServer) -> dict[str, str]:
-    return {
-        "LEADINTAKE_MAIL_BACKEND": "smtp",
-        "LEADINTAKE_SMTP_HOST": HOST,
-        "LEADINTAKE_SMTP_PORT": str(mail.port),
-        "LEADINTAKE_SMTP_TLS": "off",
-    }
-
-
 def _waiting(store: Store) -> set[str]:
     return {one.id for one in store.owed() if one.status != "sent"}
-
-
-def _library() -> str:
-    found = [path for pattern in LIBRARIES for path in Path("/").glob(pattern[1:])]
-    if not found:
-        pytest.fail("libfaketime is not installed, so this promise was not tested. Debian has it: apt install faketime")
-    return str(found[0])

@@ -58,7 +58,7 @@ def test_killed_at_random_points(
                 struck_in_flight += bool(struck)
                 row.note(f"kill {kill + 1} of {who}: {_said(struck) or 'nothing in flight'}; {mails} mails claimed")
                 service.start()
-        _all_mails_go_out(service, deployment, store)
+        all_mails_go_out(service, deployment, store)
 
     row.acknowledged, row.faults = len(prospects.acknowledged), killed
     row.trials = row.acknowledged + len(prospects.unasked)
@@ -118,7 +118,7 @@ def _said(struck: Counter[str]) -> str:
     return ", ".join(f"{count} {step}" for step, count in struck.most_common())
 
 
-def _all_mails_go_out(service: Running, deployment: Deployment, store: Store) -> None:
+def all_mails_go_out(service: Running, deployment: Deployment, store: Store) -> None:
     """Stop, let the claims of the dead run out, and start again until nothing is owed."""
     assert service.end(signal.SIGTERM) == {0}
     deployment.let_leases_end()

@@ -116,7 +116,7 @@ def _sleep_through(service: Running, mail: MailServer, store: Store, number: int
     assert soon(lambda: {one.status for one in store.owed()} == {"sent"})
     settled = store.query(EVERYTHING)
     first.popen.send_signal(signal.SIGCONT)
-    assert soon(lambda: first.output.read_text().count('"delivery_postponed"') == AT_ONCE)
+    assert soon(lambda: first.output.read_text().count('"delivery_claim_lost"') == AT_ONCE)
     is_changed = store.query(EVERYTHING) != settled
     submit(service, f"after-{number}@example.org")
     assert soon(lambda: {one.status for one in store.owed()} == {"sent"})
