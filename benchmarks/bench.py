@@ -1,4 +1,4 @@
-"""One run: how much is done, where, and what has come of it so far."""
+"""One part of a run: how much is done, where, and what has come of it so far."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,19 +17,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Form:
-    """How much is done. The defaults are those of the default form: 25 minutes on two cores."""
+    """How much is done; `room` is how many bytes of disk that takes, beside the leads that are kept."""
 
+    name: str
+    room: int
     rounds: int = 5
     warm_up: float = 1
-    seconds: float = 5
+    seconds: float = 3
     leads: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     steady: float = 60
-    backlog: int = 10_000
-    connections: tuple[int, ...] = (1, 4, 16, 64, 128, 256)
-    sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000, 5_000_000, 10_000_000)
+    backlog: int = 6_000
+    connections: tuple[int, ...] = (1, 4, 16, 64, 256)
+    sizes: tuple[int, ...] = (1_000, 100_000, 1_000_000, 10_000_000)
 
 
+DEFAULT = Form("default", room=5 * 10**9)
 QUICK = Form(
+    "quick",
+    room=2 * 10**9,
     rounds=1,
     warm_up=0.3,
     seconds=1,
@@ -39,12 +44,12 @@ QUICK = Form(
     connections=(1, 16, 64),
     sizes=(1_000, 100_000, 10_000_000),
 )
-FULL = Form(leads=(10_000, 100_000, 1_000_000, 10_000_000), backlog=100_000)
+FULL = Form("full", room=5 * 10**9, leads=(10_000, 100_000, 1_000_000, 10_000_000), backlog=100_000)
 
 
 @dataclass
 class Bench:
-    """What the parts of a run share. `series` is what the plots are made of."""
+    """What a part works with, and what comes of it. `series` is what the plots are made of."""
 
     form: Form
     out: Path
@@ -52,9 +57,14 @@ class Bench:
     rows: list[Row] = field(default_factory=list)
     series: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def work(self) -> Path:
+        """Where everything is that goes when the part is over."""
+        return self.out / "work"
+
     def folder(self, name: str) -> Path:
         """An empty folder, on the disk that is measured."""
-        folder = self.out / "work" / name
+        folder = self.work / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder

@@ -18,47 +18,57 @@ from tests.relay import Relay
 
 from benchmarks.bench import Bench
 from benchmarks.engines import DURABLE, on_postgres
-from benchmarks.load_process import loaded
+from benchmarks.load_process import loaded, settle
 from benchmarks.processes import NotMeasured, Server
 from benchmarks.rows import Row
 from benchmarks.servers import service
 
 PART = "cost"
-LEADS, WARM_UP = 320, 32
+LEADS, WARM_UP = 240, 32
+ROUNDS = 3
 SIZE = 100_000
 SIZE_NOW = "SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables"
 WAL_NOW = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+Found = dict[tuple[str, str], list[float]]
+"""What is used for a lead and in which unit, and how much of it in each round."""
+
 EVERYTHING = {**DURABLE, "log_statement": "all"}
 
 
 def measure(bench: Bench) -> None:
     """On SQLite and a folder, then on PostgreSQL and S3."""
-    with bench.waiting("cost: SQLite and a folder"), service(bench.folder("cost/sqlite")) as server:
+    found: Found = {}
+    rounds = min(ROUNDS, bench.form.rounds)
+    with service(bench.folder("cost/sqlite")) as server:
         _submit(server, WARM_UP)
-        _bytes(bench, server)
-        for at_once in (1, 16):
-            with _synced(server, bench.folder("cost/strace") / "counts") as counts:
-                _submit(server, LEADS, at_once)
-            _add(bench, f"syncs of files and folders, {at_once} at once", "calls", _calls(counts) / LEADS)
-    with bench.waiting("cost: PostgreSQL and S3"):
-        _on_postgres(bench)
+        for _ in bench.each("cost: SQLite and a folder", range(rounds)):
+            _bytes(server, found)
+            for at_once in (1, 16):
+                with _synced(server, bench.folder("cost/strace") / "counts") as counts:
+                    _submit(server, LEADS, at_once)
+                _note(found, f"syncs of files and folders, {at_once} at once", "calls", _calls(counts))
+    _on_postgres(bench, rounds, found)
+    bench.add(
+        *(Row(PART, f"a lead of 100 KB: {what}", unit, values, better="less")
+          for (what, unit), values in found.items())
+    )  # fmt: skip
 
 
 def _submit(server: Server, leads: int, at_once: int = 1) -> None:
     loaded(server, size=SIZE, requests=leads, connections=at_once)
 
 
-def _add(bench: Bench, what: str, unit: str, value: float) -> None:
-    bench.add(Row(PART, f"a lead of 100 KB: {what}", unit, [value], better="less"))
+def _note(found: Found, what: str, unit: str, used: float) -> None:
+    found.setdefault((what, unit), []).append(used / LEADS)
 
 
-def _bytes(bench: Bench, server: Server) -> None:
+def _bytes(server: Server, found: Found) -> None:
+    settle(server)
     before = _pages(server.folder / "leadintake.db")
     _submit(server, LEADS, 16)
-    _add(bench, "bytes in SQLite", "KB", (_pages(server.folder / "leadintake.db") - before) / LEADS / 1000)
-    leads = LEADS + WARM_UP
-    _add(bench, "bytes of its file on the disk", "KB", _on_disk(server.uploads) / leads / 1000)
-    _add(bench, "bytes of its mails on the disk", "KB", _on_disk(server.mails) / leads / 1000)
+    _note(found, "bytes in SQLite", "KB", (_pages(server.folder / "leadintake.db") - before) / 1000)
+    _note(found, "bytes of its file on the disk", "KB", _on_disk(server.uploads) / 1000)
+    _note(found, "bytes of its mails on the disk", "KB", _on_disk(server.mails) / 1000)
 
 
 def _pages(path: Path) -> int:
@@ -97,7 +107,7 @@ def _calls(counts: Path) -> int:
     )
 
 
-def _on_postgres(bench: Bench) -> None:
+def _on_postgres(bench: Bench, rounds: int, found: Found) -> None:
     folder = bench.folder("cost/postgres")
     with (
         postgres.running(EVERYTHING) as database,
@@ -106,19 +116,18 @@ def _on_postgres(bench: Bench) -> None:
     ):
         through = {**store.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{relay.port}"}
         settings = {**on_postgres(database), "LEADINTAKE_FILES": store.url(), **through}
+        log, url = database.folder / "log.txt", database.url()
         with service(folder, **settings) as server:
             _submit(server, WARM_UP)
-            log, url = database.folder / "log.txt", database.url()
-            size = _ask(url, SIZE_NOW)
-            for at_once in (1, 16):
-                statements, written = _statements(log), _ask(url, WAL_NOW)
+            for at_once in bench.rounds("cost: PostgreSQL and S3", (1, 16), rounds):
+                statements, written, size = _statements(log), _ask(url, WAL_NOW), _ask(url, SIZE_NOW)
                 relay.requests.clear()
                 _submit(server, LEADS, at_once)
                 how = f"{at_once} at once"
-                _add(bench, f"SQL statements, {how}", "statements", (_statements(log) - statements) / LEADS)
-                _add(bench, f"log of PostgreSQL, {how}", "KB", (_ask(url, WAL_NOW) - written) / LEADS / 1000)
-                _add(bench, f"requests to S3, {how}", "requests", len(relay.requests) / LEADS)
-            _add(bench, "bytes in PostgreSQL", "KB", (_ask(url, SIZE_NOW) - size) / LEADS / 2000)
+                _note(found, f"SQL statements, {how}", "statements", _statements(log) - statements)
+                _note(found, f"log of PostgreSQL, {how}", "KB", (_ask(url, WAL_NOW) - written) / 1000)
+                _note(found, f"requests to S3, {how}", "requests", len(relay.requests))
+                _note(found, f"bytes in PostgreSQL, {how}", "KB", (_ask(url, SIZE_NOW) - size) / 1000)
 
 
 def _ask(url: str, question: str) -> float:

@@ -30,7 +30,7 @@ def measure(bench: Bench) -> None:
         cases = {"raw ASGI": (raw, LIVE), "Litestar": (bare, LIVE), LIVE: (ours, LIVE), "/me": (signed, "/me")}
         for name in bench.rounds("requests", [*cases]):
             server, path = cases[name]
-            one = loaded(server, paths=[path], connections=AT_ONCE, seconds=bench.form.seconds * 0.6)
+            one = loaded(server, paths=[path], connections=AT_ONCE, seconds=bench.form.seconds * 0.8)
             found.setdefault(name, []).append(one)
     cpu = {name: [one.cpu for one in measured] for name, measured in found.items()}
     rates = {name: [one.outcome.rate for one in measured] for name, measured in found.items()}

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,7 +12,6 @@ from urllib.parse import quote
 import httpx
 
 from benchmarks.bench import Bench
-from benchmarks.figures import median
 from benchmarks.load_process import Measured, loaded
 from benchmarks.processes import Server
 from benchmarks.prospects import prospects
@@ -26,6 +25,7 @@ DEEP = 20_000
 """The page that must be as fast as the first; the last one where there are fewer."""
 
 AT_ONCE = 16
+ROUNDS = 3
 QUERIES = 200
 WARM_UP = 0.5
 
@@ -37,11 +37,9 @@ class Desk:
     server: Server
     leads: int
 
-    def load(self, path: str | list[str], seconds: float, connections: int = 1) -> Measured:
-        """Ask for pages at these paths."""
-        return loaded(
-            self.server, paths=[path] if isinstance(path, str) else path, seconds=seconds, connections=connections
-        )
+    def load(self, *paths: str, connections: int = 1, **how: float) -> Measured:
+        """Ask for pages at these paths, for so many seconds, or so many requests."""
+        return loaded(self.server, paths=paths, connections=connections, **how)
 
 
 def measure(bench: Bench) -> None:
@@ -66,7 +64,7 @@ def _opened_peer(stack: ExitStack, folder: Path, leads: int) -> Desk:
 
 
 def _warm(desk: Desk) -> Desk:
-    desk.load(first_page(), WARM_UP, AT_ONCE)
+    desk.load(first_page(), seconds=WARM_UP, connections=AT_ONCE)
     return desk
 
 
@@ -79,7 +77,7 @@ def _throughput(bench: Bench, ours: dict[int, Desk], theirs: dict[int, Desk]) ->
     found: dict[tuple[str, int], list[Measured]] = {}
     contestants = [desk for count in theirs for desk in (ours[count], theirs[count])]
     for desk in bench.rounds("desk: pages of a list", contestants):
-        one = desk.load(first_page(), bench.form.seconds * 0.8, AT_ONCE)
+        one = desk.load(first_page(), seconds=bench.form.seconds, connections=AT_ONCE)
         found.setdefault((desk.server.name, desk.leads), []).append(one)
     for count, target in zip(theirs, (Target(5, 10), Target(7, 12)), strict=True):
         us, them = found["service", count], found["peer", count]
@@ -94,22 +92,20 @@ def _throughput(bench: Bench, ours: dict[int, Desk], theirs: dict[int, Desk]) ->
 
 def _latency(bench: Bench, ours: dict[int, Desk], few: int, most: int) -> None:
     """One request at a time, because what differs by a tenth of a millisecond drowns in queues."""
-    deep = {count: first_page(f"&cursor={deep_cursor(desk, DEEP)}") for count, desk in ours.items()}
-    words = {count: search_paths(count) for count in ours}
-    kinds: dict[str, Mapping[int, str | list[str]]] = {
-        "first page": dict.fromkeys(ours, first_page()),
-        "deep page": deep,
-        "search": words,
+    kinds: dict[str, dict[int, list[str]]] = {
+        "first page": {count: [first_page()] for count in ours},
+        "deep page": {count: [first_page(f"&cursor={deep_cursor(desk, DEEP)}")] for count, desk in ours.items()},
+        "search": {count: search_paths(count) for count in ours},
     }
     found: dict[tuple[str, int], list[Measured]] = {}
     cases = [(kind, count) for kind in kinds for count in ours]
-    for kind, count in bench.rounds("desk: one at a time", cases):
-        one = ours[count].load(kinds[kind][count], bench.form.seconds * 0.4)
+    for kind, count in bench.rounds("desk: one at a time", cases, min(ROUNDS, bench.form.rounds)):
+        how = {"requests": 2 * QUERIES} if kind == "search" else {"seconds": bench.form.seconds / 2}
+        one = ours[count].load(*kinds[kind][count], **how)
         found.setdefault((kind, count), []).append(one)
     p50 = {case: [one.outcome.p50 for one in measured] for case, measured in found.items()}
     p99 = {case: [one.outcome.p99 for one in measured] for case, measured in found.items()}
-    bench.series["latency"] = {kind: [[count, median(p50[kind, count]), median(p99[kind, count])] for count in ours]
-                               for kind in kinds}  # fmt: skip
+    bench.series["latency"] = {kind: [[count, p50[kind, count], p99[kind, count]] for count in ours] for kind in kinds}
     page = min(DEEP, most // PAGE)
     bench.add(
         Row(PART, f"list {PAGE} of {most:,}, one at a time: half answered within", "ms", p50["first page", most],
@@ -136,9 +132,9 @@ def _other(bench: Bench, ours: Desk, theirs: Desk) -> None:
              "list of those pending": first_page("&state=PENDING")}  # fmt: skip
     found: dict[tuple[str, str], list[Measured]] = {}
     cases = [(what, desk) for what in paths for desk in (ours, theirs) if what != "timeline" or desk is ours]
-    for what, desk in bench.rounds("desk: leads and files", cases, min(3, bench.form.rounds)):
+    for what, desk in bench.rounds("desk: leads and files", cases, min(ROUNDS, bench.form.rounds)):
         path = paths[what].format(_new_lead(desk))  # one whose timeline is not full of downloads
-        one = desk.load(path, bench.form.seconds * 0.3, AT_ONCE)
+        one = desk.load(path, seconds=bench.form.seconds / 3, connections=AT_ONCE)
         found.setdefault((what, desk.server.name), []).append(one)
     for what in paths:
         us, them = found[what, "service"], found.get((what, "peer"), [])

@@ -6,14 +6,13 @@ from tests import postgres
 
 from benchmarks.bench import Bench
 from benchmarks.engines import DURABLE, on_postgres
-from benchmarks.figures import median
 from benchmarks.load_process import Measured, loaded, settle
 from benchmarks.rows import Row
 from benchmarks.servers import peer, service
 
 PART = "intake"
 AT_ONCE, SIZE = 16, 100_000
-ROUNDS = 2
+ROUNDS = 3
 MORE_UPLOADS = {"LEADINTAKE_MAX_UPLOADS": "1000"}
 """Else every submission beyond the 64th at once is told to try again, which is quick and shows nothing."""
 
@@ -33,16 +32,12 @@ def _at_once(bench: Bench) -> None:
             loaded(server, size=SIZE, seconds=bench.form.warm_up)
         cases = [(count, server) for count in counts for server in (us, them)]
         for count, server in bench.rounds("intake: at once", cases, min(ROUNDS, bench.form.rounds)):
-            one = loaded(server, size=SIZE, connections=count, seconds=bench.form.seconds * 0.6)
+            one = loaded(server, size=SIZE, connections=count, seconds=bench.form.seconds * 0.7)
             found.setdefault((count, server.name), []).append(one)
             settle(server)
     bench.series["concurrency"] = {
         name: [
-            [
-                count,
-                median([one.outcome.rate for one in found[count, name]]),
-                median([one.outcome.p99 for one in found[count, name]]),
-            ]
+            [count, [one.outcome.rate for one in found[count, name]], [one.outcome.p99 for one in found[count, name]]]
             for count in counts
         ]
         for name in ("service", "peer")
@@ -69,7 +64,7 @@ def _sizes(bench: Bench) -> None:
             loaded(server, size=SIZE, seconds=bench.form.warm_up)
         cases = [(size, server) for size in bench.form.sizes for server in servers]
         for size, server in bench.rounds("intake: sizes", cases, min(ROUNDS, bench.form.rounds)):
-            one = loaded(server, size=size, connections=AT_ONCE, seconds=bench.form.seconds * 0.6)
+            one = loaded(server, size=size, connections=AT_ONCE, seconds=bench.form.seconds * 0.7)
             found.setdefault((size, server.name), []).append(one)
             settle(server)
     for (size, name), measured in sorted(found.items(), key=lambda item: (item[0][1] != "SQLite", item[0][0])):

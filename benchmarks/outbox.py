@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.bench import Bench
-from benchmarks.engines import MailSink, mail_sink
+from benchmarks.engines import mail_sink
 from benchmarks.leads import owe
 from benchmarks.load import Load
-from benchmarks.load_process import MAILS_OF_A_LEAD, outcome_of, started
+from benchmarks.load_process import MAILS_OF_A_LEAD, outcome_of, settle, started
 from benchmarks.processes import Server, wait_for
 from benchmarks.rows import Row, Target
 from benchmarks.servers import service
@@ -22,28 +22,29 @@ PATIENCE = 1_800.0
 
 
 def measure(bench: Bench) -> None:
-    """Submissions with nothing to send but their own mails, and with a backlog, in turn; then a backlog alone."""
-    alone, during, drained = list[float](), list[float](), list[float]()
+    """Submissions with nothing to send but their own mails, and with a backlog, in turn; then the backlog alone."""
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    drained = list[float]()
     backlog = bench.form.backlog
     folder = bench.folder("outbox")
     with mail_sink(folder) as sink, service(folder / "service", **sink.environ) as server:
         database = server.folder / "leadintake.db"
         _submit(server, seconds=bench.form.warm_up)
-        for _ in bench.each("outbox: submissions", range(min(ROUNDS, bench.form.rounds))):
-            _until_all_is_sent(database)
-            alone.append(_submit(server, seconds=bench.form.seconds))
-            _until_all_is_sent(database)
-            _owe(database, backlog)
-            during.append(_submit(server, seconds=bench.form.seconds))
         _until_all_is_sent(database)
-        _owe(database, backlog)
-        with bench.waiting(f"outbox: {backlog:,} mails"):
-            drained.append(_drain(server, sink, backlog))
-    slowed = [100 * (1 - with_it / without) for with_it, without in zip(during, alone, strict=True)]
+        for has_backlog in bench.rounds("outbox", [False, True], min(ROUNDS, bench.form.rounds)):
+            settle(server)
+            if has_backlog:
+                _owe(database, backlog)
+            rates[has_backlog].append(_submit(server, seconds=bench.form.seconds))
+            before, begin = sink.count(), time.perf_counter()
+            _until_all_is_sent(database)
+            if has_backlog:
+                drained.append((sink.count() - before) / (time.perf_counter() - begin))
+    slowed = [100 * (1 - with_it / without) for with_it, without in zip(rates[True], rates[False], strict=True)]
     bench.add(
-        Row(PART, f"{backlog:,} mails to a mail server", "1/s", drained),
-        Row(PART, f"100 KB, {AT_ONCE} at once, mails to a mail server", "1/s", alone),
-        Row(PART, f"the same while a backlog of {backlog:,} mails goes out", "1/s", during),
+        Row(PART, f"mails to a mail server, what is left of a backlog of {backlog:,}", "1/s", drained),
+        Row(PART, f"100 KB, {AT_ONCE} at once, mails to a mail server", "1/s", rates[False]),
+        Row(PART, f"the same while a backlog of {backlog:,} mails goes out", "1/s", rates[True]),
         Row(PART, "how much slower that is", "%", slowed, better="less", target=Target(10, 10, "figure")),
     )
 
@@ -52,16 +53,6 @@ def _submit(server: Server, seconds: float) -> float:
     load = Load(urls=[server.url], paths=[server.leads_path], size=SIZE, connections=AT_ONCE, seconds=seconds)
     with started(load) as process:
         return outcome_of(process).rate
-
-
-def _drain(server: Server, sink: MailSink, backlog: int) -> float:
-    """Mails a second; one submission wakes the worker, which was not told of what was written behind its back."""
-    load = Load(urls=[server.url], paths=[server.leads_path], size=SIZE, connections=1, requests=1)
-    before, begin = sink.count(), time.perf_counter()
-    with started(load) as process:
-        outcome_of(process)
-    wait_for(lambda: sink.count() >= before + backlog + MAILS_OF_A_LEAD, PATIENCE)
-    return backlog / (time.perf_counter() - begin)
 
 
 def _owe(path: Path, mails: int) -> None:

@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,33 +11,48 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.leads import A_YEAR, MICROSECONDS, Maker
-from benchmarks.processes import NotMeasured
 from benchmarks.prospects import prospects
 from benchmarks.servers import peer, service
 from leadintake.adapters.sql.migrate import HEAD
 
 AT_ONCE = 20_000
-BYTES_EACH = 2_500
+BYTES_EACH, BYTES_EACH_OF_PEER = 2_200, 350
 HOUR = 3600 * MICROSECONDS
 INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN (?, ?, ?)"
 
 
 def seeded(bench: Bench, leads: int) -> Path:
-    """A data folder of the service with so many leads, of the last year."""
-    return _kept(bench.out / "seeded" / f"service-{HEAD}-{leads}", leads, lambda folder: _seed(bench, folder, leads))
+    """A data folder of the service with so many leads, of the last year; those of other tables are of no more use."""
+    for folder in (bench.out / "seeded").glob(f"service-*-{leads}"):
+        if folder != _folder(bench.out, leads):
+            shutil.rmtree(folder)
+    return _kept(_folder(bench.out, leads), lambda folder: _seed(bench, folder, leads))
 
 
 def seeded_peer(bench: Bench, leads: int) -> Path:
     """A folder of the peer with as many."""
-    return _kept(bench.out / "seeded" / f"peer-{leads}", leads, lambda folder: _seed_peer(bench, folder, leads))
+    return _kept(_peer_folder(bench.out, leads), lambda folder: _seed_peer(bench, folder, leads))
 
 
-def _kept(folder: Path, leads: int, make: Callable[[Path], None]) -> Path:
-    """A folder that was made whole before, or is made now; raises NotMeasured where the disk is too small for it."""
+def bytes_to_make(out: Path, numbers: Sequence[int]) -> int:
+    """How many bytes the leads need that are not there from an earlier run."""
+    ours = sum(leads for leads in numbers if not _folder(out, leads).exists())
+    theirs = sum(leads for leads in numbers[1:3] if not _peer_folder(out, leads).exists())
+    return ours * BYTES_EACH + theirs * BYTES_EACH_OF_PEER
+
+
+def _folder(out: Path, leads: int) -> Path:
+    return out / "seeded" / f"service-{HEAD}-{leads}"
+
+
+def _peer_folder(out: Path, leads: int) -> Path:
+    return out / "seeded" / f"peer-{leads}"
+
+
+def _kept(folder: Path, make: Callable[[Path], None]) -> Path:
+    """A folder that was made whole before, or is made now."""
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(folder.parent).free < leads * BYTES_EACH:
-            raise NotMeasured(f"{folder.parent} has no room for {leads:,} leads of {BYTES_EACH:,} bytes each.")
         unfinished = folder.with_name(f"{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         make(unfinished)

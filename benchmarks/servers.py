@@ -38,17 +38,17 @@ def service(folder: Path, name: str = "service", **environ: str) -> Iterator[Ser
 
 
 @contextmanager
-def peer(folder: Path, app: Path = HERE / "peer") -> Iterator[Server]:
-    """The peer on a folder; `app` is where its module is."""
+def peer(folder: Path, name: str = "peer", **environ: str) -> Iterator[Server]:
+    """The peer on a folder."""
     if not PEER_PYTHON.exists():
         raise NotMeasured(f"There is no {PEER_PYTHON}: `make bench` installs the peer before it measures.")
     folder.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), folder / "log.txt"
     url = f"http://127.0.0.1:{port}"
     command = [PEER_PYTHON, "-m", "uvicorn", "app:app", "--port", str(port), "--no-access-log"]
-    with running(command, app, {"PEER_HOME": str(folder)}, log) as process:
+    with running(command, HERE / "peer", {"PEER_HOME": str(folder), **environ}, log) as process:
         first_answer(f"{url}/health", process, log)
-        yield Server("peer", url, psutil.Process(process.pid), folder, "/leads")
+        yield Server(name, url, psutil.Process(process.pid), folder, "/leads")
 
 
 def signed_in(server: Server) -> str:

@@ -20,13 +20,13 @@ NONE = Target(0, 0, "figure")
 
 
 def measure(bench: Bench) -> None:
-    """Both, one after the other."""
-    with service(bench.folder("steady/sqlite")) as server:
+    """Both, one after the other in the same folder, because a minute of files fills gigabytes."""
+    with service(bench.folder(PART)) as server:
         _add(bench, "one process on SQLite", _loaded(bench, "steady: SQLite", [server]))
     with ExitStack() as stack:
         database = stack.enter_context(postgres.running(DURABLE))
         environ = on_postgres(database)
-        folder = bench.folder("steady/postgres")
+        folder = bench.folder(PART)
         servers = [stack.enter_context(service(folder, **environ)) for _ in range(PROCESSES)]
         _add(bench, f"{PROCESSES} processes on PostgreSQL", _loaded(bench, "steady: PostgreSQL", servers))
 

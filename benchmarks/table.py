@@ -68,9 +68,9 @@ def machine() -> str:
     )
 
 
-def printed(rows: Sequence[Row], title: str) -> Table:
+def printed(rows: Sequence[Row]) -> Table:
     """The table for a terminal."""
-    table = Table(title=title, title_justify="left", show_lines=False)
+    table = Table(show_lines=False)
     for heading in HEADINGS[:2]:
         table.add_column(heading, overflow="fold")
     for heading in HEADINGS[2:]:
@@ -84,8 +84,13 @@ def printed(rows: Sequence[Row], title: str) -> Table:
     return table
 
 
-def written(rows: Sequence[Row], title: str, missing: Sequence[str]) -> str:
-    """The table as Markdown, and below it what could not be measured."""
-    lines = [title, "", f"| {' | '.join(HEADINGS)} |", f"| --- | --- |{' ---: |' * (len(HEADINGS) - 2)}"]
+def written(rows: Sequence[Row], origins: Sequence[str], missing: Sequence[str]) -> str:
+    """The table as Markdown: above it where its parts come from, and below it what could not be measured."""
+    lines = [
+        *(f"- {origin}" for origin in origins),
+        "",
+        f"| {' | '.join(HEADINGS)} |",
+        f"| --- | --- |{' ---: |' * (len(HEADINGS) - 2)}",
+    ]
     lines += [f"| {' | '.join(cells(row))} |" for row in rows]
     return "\n".join([*lines, "", *(f"- Not measured: {text}" for text in missing)]).rstrip() + "\n"

@@ -60,17 +60,18 @@ def test_a_row_is_judged_by_its_target(row: Row, figure: float | None, verdict: 
 
 
 def test_the_table_has_a_column_for_each_heading() -> None:
-    """Every line of the Markdown has as many cells as the first, and what was not measured stands below."""
+    """Every line of the Markdown has as many cells as the first; above stands of what, and below what is not there."""
     rows = [
         Row("create", "100 KB", "1/s", [500, 600, 700], [100, 120], [2.344], target=Target(3, 6)),
         Row("create", "files", "1/s", [500], ceiling=[1_234.5], target=Target(25, 60, "share")),
     ]
-    text = written(rows, "A run", ["cost: no strace"])
+    text = written(rows, ["create: quick form"], ["cost: no strace"])
     lines = [line for line in text.splitlines() if line.startswith("|")]
 
     assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
     assert "| create | 100 KB, 1/s | 600 | 500 | 700 | 2.34 | 110 | 5.45x |  |  | 3x | 6x | floor met |" in lines
     assert "| create | files, 1/s | 500 | 500 | 500 |  |  |  | 1,230 | 40.5 % | 25 % | 60 % | floor met |" in lines
+    assert text.startswith("- create: quick form\n\n|")
     assert text.endswith("\n- Not measured: cost: no strace\n")
 
 
