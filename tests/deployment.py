@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
+from tests.forked import Forked
 
 T = TypeVar("T")
 
@@ -29,7 +30,10 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Deployment:
-    """What runs, with which settings, and where its mails arrive. `let_leases_end` is told to by a test that killed."""
+    """What runs, with which settings, and where its mails arrive. `let_leases_end` is told to by a test that killed.
+
+    Where there is no program, processes are forked, which takes a third of the work of a start.
+    """
 
     folder: Path
     environ: dict[str, str]
@@ -44,7 +48,7 @@ class Deployment:
 class Process:
     """A process of the service. What it has written so far is in a file."""
 
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | Forked
     output: Path
     port: int
 
@@ -113,12 +117,12 @@ class Running:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("LEADINTAKE_")}
         own = {"LEADINTAKE_BASE_URL": BASE_URL, "LEADINTAKE_PORT": str(port)}
         environ = {**clean, **self.deployment.environ, **own}
-        output = self.deployment.folder / f"{command}-{port}.txt"
+        folder, program = self.deployment.folder, self.deployment.program
+        output = folder / f"{command}-{port}.txt"
         with output.open("wb") as out:
-            popen = subprocess.Popen(
-                [*self.deployment.program, command],
-                cwd=self.deployment.folder, env=environ, stdout=out, stderr=out,
-            )  # fmt: skip
+            if not program:
+                return Process(Forked(command, folder, environ, output), output, port)
+            popen = subprocess.Popen([*program, command], cwd=folder, env=environ, stdout=out, stderr=out)
         return Process(popen, output, port)
 
 

@@ -155,10 +155,10 @@ def first_password(service: Running) -> str:
 def test_a_backup_under_load_is_one_consistent_pair(deployments: tuple[Deployment, Deployment], tmp_path: Path) -> None:
     """What was acknowledged before it is restored byte for byte, what was erased is not, and no mail goes out."""
     source, target = deployments
-    with running(source) as service, ThreadPoolExecutor(4) as crowd:
+    with running(source) as service, ThreadPoolExecutor(2) as crowd:
         password = first_password(service)
         prospects = Prospects(service.new_client(), sign_in(service.new_client(), password))
-        working = [crowd.submit(prospects.go_on) for _ in range(4)]
+        working = [crowd.submit(prospects.go_on) for _ in range(2)]
         soon(lambda: len(prospects.sent) > BEFORE)
         erased, sent = set(prospects.erased), dict(prospects.sent)
         backup = outcome(command(source.environ, "backup", str(tmp_path / "backup")))
@@ -167,8 +167,9 @@ def test_a_backup_under_load_is_one_consistent_pair(deployments: tuple[Deploymen
         for each in working:
             each.result()
 
-    restore = outcome(command(target.environ, "restore", str(tmp_path / "backup")))
-    doctor = outcome(command(target.environ, "doctor", "--hashes"))
+    restored_to = Machine(target.folder / "data")
+    restore = restored_to.run("restore", str(tmp_path / "backup"), **target.environ)
+    doctor = restored_to.run("doctor", "--hashes", **target.environ)
     with running(target) as service:
         client = sign_in(service.client, password)
         found = {lead_id: client.get(f"/leads/{lead_id}/resume") for lead_id in sent}
@@ -178,9 +179,9 @@ def test_a_backup_under_load_is_one_consistent_pair(deployments: tuple[Deploymen
     is_erased = {lead: one[-1]["kind"] == "lead.erased" for lead, one in zip(sent, timelines, strict=True)}
     statuses = {one["status"] for answer in owed if answer.is_success for one in answer.json()["items"]}
 
-    assert (backup[0], backup[2], restore[0], restore[2]) == (0, "", 0, ""), (backup, restore)
-    assert "each with the bytes that were uploaded" in doctor[1]
-    assert [line for line in doctor[1].splitlines() if "\twrong\t" in line and UNSAFE not in line] == []
+    assert (backup[0], backup[2], restore.exit_code, restore.stderr) == (0, "", 0, ""), (backup, restore)
+    assert "each with the bytes that were uploaded" in doctor.stdout
+    assert [line for line in doctor.stdout.splitlines() if "\twrong\t" in line and UNSAFE not in line] == []
     assert sent_meanwhile > 0
     assert erased_meanwhile
     assert restored.items() <= sent.items()
@@ -210,7 +211,7 @@ def test_a_lead_erased_meanwhile_is_not_in_the_backup(
         expected = [timeline(prospects.admin, lead_id) for lead_id in (leads[0], newest)]
         backup.send_signal(signal.SIGCONT)
         result = outcome(backup)
-    restore = outcome(command(target.environ, "restore", str(tmp_path / "backup")))
+    restore = Machine(target.folder / "data").run("restore", str(tmp_path / "backup"), **target.environ)
     with running(target) as service:
         client = sign_in(service.client, password)
         gone = [client.get(f"/leads/{lead_id}").status_code for lead_id in (leads[0], newest)]
@@ -218,7 +219,7 @@ def test_a_lead_erased_meanwhile_is_not_in_the_backup(
 
     assert copied < len(leads)
     assert result[1].startswith(f"Backed up {len(leads) - 2} leads and {len(leads) - 2} files to ")
-    assert (result[0], restore[0], gone) == (0, 0, [404, 404])
+    assert (result[0], restore.exit_code, gone) == (0, 0, [404, 404])
     assert timelines == expected
     assert [kinds[-1]["kind"] for kinds in timelines] == ["lead.erased", "lead.erased"]
 

@@ -85,7 +85,7 @@ def many_machines(tmp_path: Path, s3: S3, redis: RedisServer) -> Iterator[Deploy
 def deployment(request: pytest.FixtureRequest) -> Deployment:
     """Each set of engines."""
     found: Deployment = request.getfixturevalue(request.param)
-    return found
+    return replace(found, program=())
 
 
 def test_from_the_first_start_to_a_crash(deployment: Deployment) -> None:
@@ -221,7 +221,7 @@ def test_rates_are_counted_together(many_machines: Deployment) -> None:
     """Whoever tries passwords at several servers, or waits for a restart, gets no more tries for that."""
     many_machines.environ["LEADINTAKE_RATE_LIMIT_LOGIN"] = "4/hour"
     wrong = {"username": ADMIN, "password": "not the password"}
-    with running(replace(many_machines, workers=0)) as service:
+    with running(replace(many_machines, workers=0, program=())) as service:
         tries = [service.client.post("/auth/token", data=wrong) for _ in range(6)]
         service.end(signal.SIGTERM)
         service.start()
