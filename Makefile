@@ -38,7 +38,7 @@ test-deploy: $(RUN) $(TEST) ## Run the tests of deploy/nginx.conf (nginx has to 
 test-browser: $(RUN) $(TEST) ## Run the tests of the pages (Chromium has to be installed)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/browser $(ARGS)
 
-soak: $(RUN) $(TEST) $(FUZZ) ## Test the promises of docs/reliability.md for half an hour (ARGS=--quick for a short form)
+soak: $(RUN) $(TEST) $(FUZZ) ## Test the promises of docs/reliability.md for more than half an hour (ARGS=--quick for a short form)
 	@$(BIN)/python -m pytest -s --tb=short --show-capture=no --basetemp="$$(mktemp -d -t leadintake-soak-XXXXXX)" \
 		-o tmp_path_retention_policy=failed tests/soak $(ARGS)
 
