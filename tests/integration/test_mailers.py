@@ -37,7 +37,7 @@ async def way(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[W
     if request.param == "console":
         console = ConsoleMailer(tmp_path, RENDERER)
         yield Way(console, lambda: [path.read_bytes() for path in tmp_path.iterdir()])
-        await asyncio.to_thread(console.close)
+        await console.close()
     else:
         with smtp.running() as server:
             mailer = SmtpMailer(RENDERER, Server(smtp.HOST, server.port, SENDER, "off"))

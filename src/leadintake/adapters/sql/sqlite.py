@@ -7,8 +7,7 @@ twenty times lower, because SQLite's lock is never fought over and one fsync ser
 import asyncio
 import logging
 import sqlite3
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from leadintake.adapters.sql.hot import run_text
 from leadintake.adapters.sql.transaction import SqlTransaction
+from leadintake.adapters.together import Together
 from leadintake.domain.errors import Unavailable
 
 T = TypeVar("T")
@@ -39,14 +39,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that waits for the writer, and who waits for it."""
+    """Work for the writer, and for which firm."""
 
     firm_id: UUID
     work: Callable[[SqlTransaction], Any]
-    answer: asyncio.Future[Any]
-
-
-Outcome = tuple[Job, Any, Exception | None]
 
 
 class SqliteDatabase:
@@ -60,9 +56,8 @@ class SqliteDatabase:
         self._loop = asyncio.get_running_loop()
         self._writing = engine(path, "BEGIN IMMEDIATE", f"wal_autocheckpoint={CHECKPOINT_PAGES if checkpoint else 0}")
         self._reading = engine(path, "BEGIN", "query_only=ON", "wal_autocheckpoint=0")
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._writer = threading.Thread(target=self._write_until_closed, name="sqlite-writer", daemon=True)
-        self._writer.start()
+        self._writer: Together[Job, Any] = Together("sqlite-writer", self._write, LARGEST_GROUP)
+        self._written_by: sa.Connection | None = None
         self._idle: SimpleQueue[sa.Connection] = SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._is_closed = False
@@ -86,9 +81,8 @@ class SqliteDatabase:
         """Run work in the writer thread and return once its changes are durable."""
         if self._is_closed:
             raise Unavailable
-        answer: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(Job(firm_id, work, answer))
-        return await answer
+        written: T = await self._writer.do(Job(firm_id, work))
+        return written
 
     async def ping(self) -> None:
         """Raise Unavailable unless the database can be written to."""
@@ -97,11 +91,19 @@ class SqliteDatabase:
     async def close(self) -> None:
         """Finish what was asked for, then let go of the file."""
         self._is_closed = True
-        self._jobs.put(None)
-        await asyncio.to_thread(self._writer.join)
-        await asyncio.to_thread(self._readers.shutdown)
+        await self._writer.close()
+        await asyncio.to_thread(self._let_go)
+
+    def _let_go(self) -> None:
+        self._readers.shutdown()
         while not self._idle.empty():
             self._idle.get().close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._written_by is not None:
+            self._written_by.close()
+            self._written_by = None
 
     def _read(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
         try:
@@ -118,49 +120,20 @@ class SqliteDatabase:
             logger.exception("database_read_failed")
             raise Unavailable from error
 
-    def _write_until_closed(self) -> None:
-        connection: sa.Connection | None = None
-        while group := self._next_group():
-            try:
-                connection = connection or self._writing.connect()
-                outcomes = _commit(connection, group)
-            except Exception as error:
-                logger.exception("database_write_failed")
-                group += self._waiting() if _is_everybodys(error) else []
-                outcomes = [(job, None, Unavailable() if _is_everybodys(error) else error) for job in group]
-                if connection is not None:
-                    connection.close()
-                    connection = None
-            self._loop.call_soon_threadsafe(_answer, outcomes)
-        if connection is not None:
-            connection.close()
-
-    def _next_group(self) -> list[Job]:
-        """Wait for a job and take along all that wait with it; empty when the database is closed."""
-        group: list[Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            group.append(job)
-            if len(group) == LARGEST_GROUP or self._jobs.empty():
-                return group
-            job = self._jobs.get()
-        if group:
-            self._jobs.put(None)
-        return group
-
-    def _waiting(self) -> list[Job]:
-        """All that waits, to fail together with those before it: a lock would hold up each group anew."""
-        waiting: list[Job] = []
-        while not self._jobs.empty():
-            job = self._jobs.get()
-            if job is None:
-                self._jobs.put(None)
-                break
-            waiting.append(job)
-        return waiting
+    def _write(self, group: Sequence[Job]) -> Sequence[Any]:
+        """Commit a group. Where nobody's work counts, those behind fail too: a lock would hold up each group anew."""
+        try:
+            self._written_by = self._written_by or self._writing.connect()
+            return _commit(self._written_by, group)
+        except Exception as error:
+            logger.exception("database_write_failed")
+            self._disconnect()
+            if _is_everybodys(error):
+                raise Unavailable from error
+            return [error] * len(group)
 
 
-def _commit(connection: sa.Connection, group: list[Job]) -> list[Outcome]:
+def _commit(connection: sa.Connection, group: Sequence[Job]) -> list[Any]:
     """Run a group in one transaction. Where a job raises, run all again, behind savepoints: it takes back only itself.
 
     Savepoints around every job would cost a fifth of a submission, and jobs seldom raise. A commit that fails is not
@@ -168,18 +141,19 @@ def _commit(connection: sa.Connection, group: list[Job]) -> list[Outcome]:
     """
     with connection.begin() as transaction:
         try:
-            return [(job, job.work(SqlTransaction(connection, job.firm_id)), None) for job in group]
+            return [job.work(SqlTransaction(connection, job.firm_id)) for job in group]
         except Exception as error:
             if _is_everybodys(error):
                 raise
             transaction.rollback()
             if len(group) == 1:
-                return [(group[0], None, error)]
+                return [error]
     with connection.begin():
         return [_run(connection, job) for job in group]
 
 
-def _run(connection: sa.Connection, job: Job) -> Outcome:
+def _run(connection: sa.Connection, job: Job) -> Any:
+    """What comes of a job, or the exception that it ends in."""
     sqlite = connection.connection.driver_connection
     assert sqlite is not None  # noqa: S101 - it is open: the transaction has begun
     sqlite.execute("SAVEPOINT job")
@@ -189,25 +163,14 @@ def _run(connection: sa.Connection, job: Job) -> Outcome:
         if _is_everybodys(error):
             raise
         sqlite.execute("ROLLBACK TO job")
-        return job, None, error
+        return error
     sqlite.execute("RELEASE job")
-    return job, result, None
+    return result
 
 
 def _is_everybodys(error: Exception) -> bool:
     """Whether nobody's work counts: the disk is full, the file broken, and SQLite may have ended the transaction."""
     return isinstance(error, DBAPIError | sqlite3.Error) and not isinstance(error, IntegrityError)
-
-
-def _answer(outcomes: list[Outcome]) -> None:
-    """Wake everybody of a group in one step of the event loop."""
-    for job, result, error in outcomes:
-        if job.answer.done():
-            continue  # Whoever waited has gone.
-        if error is None:
-            job.answer.set_result(result)
-        else:
-            job.answer.set_exception(error)
 
 
 def engine(path: Path, begin: str, *pragmas: str) -> sa.Engine:

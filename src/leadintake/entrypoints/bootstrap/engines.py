@@ -92,18 +92,12 @@ async def files(settings: Settings) -> AsyncIterator[FileStore]:
 @asynccontextmanager
 async def mailer(settings: Settings) -> AsyncIterator[Mailer]:
     """A mail server, or else the folder that mails are written to; raises BadSetting."""
-    if settings.mail_backend == "smtp":
-        smtp = _smtp(settings)
-        try:
-            yield smtp
-        finally:
-            await smtp.close()
-        return
-    console = ConsoleMailer(settings.mail_dir, _renderer(settings))
+    is_smtp = settings.mail_backend == "smtp"
+    opened = _smtp(settings) if is_smtp else ConsoleMailer(settings.mail_dir, _renderer(settings))
     try:
-        yield console
+        yield opened
     finally:
-        await asyncio.to_thread(console.close)
+        await opened.close()
 
 
 async def ask_mail_server(settings: Settings) -> None:

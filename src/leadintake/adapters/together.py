@@ -1,0 +1,94 @@
+"""One thread for what is cheaper done together. It is of no technology, so any adapter may have it."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Generic[T, R]):
+    """A task, and who waits for it."""
+
+    task: T
+    answer: asyncio.Future[R]
+
+
+class Together(Generic[T, R]):
+    """Does tasks in groups of at most `largest`, in the order in which they came, and answers each group at once.
+
+    `work` returns what came of each task: a result, or the exception that is raised where it is waited for. What `work`
+    raises itself is raised for all who wait by then, also those behind the group.
+
+    What comes within one step of the event loop reaches the thread as one group: else the first would wake it, and be
+    done alone while the others gather. It also wakes it once, where waking it took longer than most of what is asked.
+    """
+
+    def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[R | Exception]], largest: int) -> None:
+        self._work = work
+        self._largest = largest
+        self._gathered: list[Waiting[T, R]] = []
+        self._handed_over: SimpleQueue[list[Waiting[T, R]] | None] = SimpleQueue()
+        self._is_finishing = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def do(self, task: T) -> R:
+        """Have a task done, and return its result or raise its exception."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append(Waiting(task, answer))
+        return await answer
+
+    async def close(self) -> None:
+        """Return once all is done that was asked for."""
+        self._hand_over()
+        self._handed_over.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._handed_over.put(gathered)
+
+    def _run(self) -> None:
+        waiting = deque[Waiting[T, R]]()
+        while self._take_along(waiting):
+            group = [waiting.popleft() for _ in range(min(self._largest, len(waiting)))]
+            try:
+                outcomes = self._work([each.task for each in group])
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+                waiting.extendleft(reversed(group))
+                self._take_along(waiting)
+                group = [*waiting]
+                waiting.clear()
+                outcomes = [error] * len(group)
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+                group[0].answer.get_loop().call_soon_threadsafe(_answer, group, outcomes)
+
+    def _take_along(self, waiting: deque[Waiting[T, R]]) -> bool:
+        """Add all that has come, and wait while there is nothing; False when there will not be any more."""
+        while not self._is_finishing and not (waiting and self._handed_over.empty()):
+            came = self._handed_over.get()
+            self._is_finishing = came is None
+            waiting.extend(came or ())
+        return bool(waiting)
+
+
+def _answer(group: Sequence[Waiting[T, R]], outcomes: Sequence[R | Exception]) -> None:
+    """Wake everybody of a group in one step of the event loop."""
+    for each, outcome in zip(group, outcomes, strict=True):
+        if each.answer.done():
+            continue  # Whoever waited has gone.
+        if isinstance(outcome, Exception):
+            each.answer.set_exception(outcome)
+        else:
+            each.answer.set_result(outcome)
