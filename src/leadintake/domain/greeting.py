@@ -73,10 +73,15 @@ def _is_spelled_like_a_name(words: list[str]) -> bool:
     text = "".join(words)
     plain = unicodedata.normalize("NFKC", text).casefold()
     return (
-        all(_WORD.fullmatch("".join(map(_shape, word))) for word in words)
+        all(_is_word(word) for word in words)
         and len(_scripts(text)) == 1
         and not any(word in plain for word in ADDRESS_WORDS)
     )
+
+
+def _is_word(word: str) -> bool:
+    """Spelled as words of names are. Most are of plain letters, which need no second look."""
+    return (word.isascii() and word.isalpha()) or _WORD.fullmatch("".join(map(_shape, word))) is not None
 
 
 def _is_brief(words: list[str]) -> bool:

@@ -30,6 +30,8 @@ HEADERS = (
 )
 """All headers of a message, in order."""
 
+NAMES = [name.encode() for name in HEADERS]
+
 BOUNDARY = "=_leadintake"
 """Never found in quoted-printable text. One for all, because the parser compiles a pattern for each new boundary."""
 
@@ -108,6 +110,6 @@ def _reads_back(message: bytes) -> bool:
     """
     head, _, body = message.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
-    names = tuple(line.partition(b":")[0].decode() for line in lines if not line.startswith((b" ", b"\t")))
-    is_clean = not any(b"\r" in line or b"\n" in line for line in lines)
-    return names == HEADERS and is_clean and body.count(DELIMITER) == PARTS + 1
+    names = [line.partition(b":")[0] for line in lines if not line.startswith((b" ", b"\t"))]
+    text = b"".join(lines)
+    return names == NAMES and b"\r" not in text and b"\n" not in text and body.count(DELIMITER) == PARTS + 1
