@@ -116,3 +116,9 @@ def test_query_repeating_itself() -> None:
     """Words count once, as much as fits."""
     assert query_words("a " * 100) == ["a"]
     assert query_words("x" * QUERY_MAX_CHARACTERS) == ["x" * WORD_MAX_CHARACTERS]
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_ascii_folds_alike_beside_other_letters(text: str) -> None:
+    """What has a quicker way comes out as it does on the long one, which a letter of another script makes it take."""
+    assert words(f"{text} ж") == [*words(text), "ж"]

@@ -6,7 +6,6 @@ statements themselves.
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,14 +13,15 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 Row = Mapping[str, Any]
-Binds = list[Callable[[Row], Any]]
-"""How each parameter of a statement is made from a row, in the statement's order."""
+Binds = list[tuple[str, Callable[[Any], Any]]]
+"""Which value of a row each parameter of a statement is, in the statement's order, and how the driver wants it."""
 
 
 def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> DBAPICursor:
     """Run a statement that is made once, at import; what it returns comes as the driver has it, unconverted."""
-    text, binds = _compiled(statement, connection.dialect)
-    return run_text(connection, text, tuple([bind(row) for bind in binds]))
+    text, binds, constants = _compiled(statement, connection.dialect)
+    given = {**constants, **row}
+    return run_text(connection, text, tuple([adapt(given[name]) for name, adapt in binds]))
 
 
 def insert(
@@ -29,7 +29,7 @@ def insert(
 ) -> DBAPICursor:
     """Insert rows with the same columns, all in one statement: the driver gives up the interpreter's lock for each."""
     text, binds = _insertion(table, tuple(rows[0]), len(rows), returning, connection.dialect)
-    return run_text(connection, text, tuple([bind(row) for row in rows for bind in binds]))
+    return run_text(connection, text, tuple([adapt(row[name]) for row in rows for name, adapt in binds]))
 
 
 def scalar(cursor: DBAPICursor) -> Any:
@@ -52,9 +52,12 @@ def run_text(connection: sa.Connection, text: str, values: tuple[Any, ...] = ())
 
 
 @cache
-def _compiled(statement: sa.Executable, dialect: Dialect) -> tuple[str, Binds]:
+def _compiled(statement: sa.Executable, dialect: Dialect) -> tuple[str, Binds, Row]:
+    """The text of a statement, its parameters, and the values of those that are constants."""
     compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined] # ClauseElement has it
-    return str(compiled), [_bind(name, compiled.binds[name], dialect) for name in compiled.positiontup]
+    parameters: dict[str, sa.BindParameter[Any]] = compiled.binds
+    binds = [(name, _adapter(parameters[name], dialect)) for name in compiled.positiontup]
+    return str(compiled), binds, {name: each.value for name, each in parameters.items() if not each.required}
 
 
 @cache
@@ -66,13 +69,13 @@ def _insertion(
     statement = sa.insert(table).values(rows)
     if returning is not None:
         statement = statement.returning(returning)
-    binds = [_bind(c.name, sa.bindparam(c.name, type_=c.type), dialect) for c in columns]
+    binds = [(c.name, _adapter(sa.bindparam(c.name, type_=c.type), dialect)) for c in columns]
     return str(statement.compile(dialect=dialect)), binds
 
 
-def _bind(name: str, parameter: sa.BindParameter[Any], dialect: Dialect) -> Callable[[Row], Any]:
-    adapt = parameter.type.dialect_impl(dialect).bind_processor(dialect)
-    if not parameter.required:  # a constant of the statement
-        constant = adapt(parameter.value) if adapt else parameter.value
-        return lambda _: constant
-    return (lambda row: adapt(row[name])) if adapt else itemgetter(name)
+def _adapter(parameter: sa.BindParameter[Any], dialect: Dialect) -> Callable[[Any], Any]:
+    return parameter.type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
