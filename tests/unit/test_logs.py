@@ -1,8 +1,10 @@
+import asyncio
 import io
 import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import structlog
@@ -23,6 +25,20 @@ class Full(io.BytesIO):
 
     def write(self, _data: object) -> int:
         raise OSError(28, "No space left on device")
+
+
+class Counting(io.BytesIO):
+    """Counts how often it is written to."""
+
+    writes = 0
+
+    def write(self, data: Any) -> int:
+        self.writes += 1
+        return super().write(data)
+
+    def events(self) -> list[str]:
+        """What was logged."""
+        return [json.loads(line)["event"] for line in self.getvalue().splitlines()]
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +111,33 @@ def test_json_keeps_every_value() -> None:
     line = json.loads(stream.getvalue())
     assert list(line)[:3] == ["timestamp", "level", "event"]
     assert (line["text"], line["number"], line["nothing"]) == (HOSTILE, 1, None)
+
+
+async def test_what_only_informs_is_written_once_a_step() -> None:
+    """Lines of one step of the event loop are written together after it; what is wrong is written at once."""
+    stream = Counting()
+    configure("json", stream)
+    log = structlog.get_logger()
+
+    log.info("first")
+    log.info("second")
+    log.error("wrong")
+    at_once = stream.events()
+    await asyncio.sleep(0)
+
+    assert at_once == ["wrong"]
+    assert stream.events() == ["wrong", "first", "second"]
+    assert stream.writes == 2
+
+
+async def test_other_threads_write_at_once() -> None:
+    """There is no step of an event loop to wait for."""
+    stream = Counting()
+    configure("json", stream)
+
+    await asyncio.to_thread(structlog.get_logger().info, "elsewhere")
+
+    assert stream.events() == ["elsewhere"]
 
 
 @pytest.mark.attack(162)
