@@ -66,9 +66,13 @@ def count_of(folder: Path) -> int:
 
 
 def settle(*servers: Server) -> None:
-    """Remove what was sent, so that no disk fills up, and let nobody wait for what others have left to be written."""
+    """Empty what was sent, so that no disk fills up, and let nobody wait for what others have left to be written.
+
+    The files stay, because ext4 goes around the inodes of the last minute's deleted files one by one: that took a
+    seventh of the processor time of submissions, and no practice deletes thousands of files a minute.
+    """
     for server in servers:
         for folder in (server.uploads, server.mails):
             for path in folder.glob("*"):
-                path.unlink(missing_ok=True)
+                os.truncate(path, 0)
     os.sync()
