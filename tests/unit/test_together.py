@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from leadintake.adapters.together import Together
+from leadintake.domain.errors import Unavailable
 
 LARGEST = 4
 
@@ -37,7 +38,13 @@ async def at_work(work: Callable[[Sequence[int]], Sequence[int | Exception]]) ->
     try:
         yield together
     finally:
-        await together.close()
+        await ended(together)
+
+
+async def ended(together: Together[int, int]) -> None:
+    """Finish, and return when all is done."""
+    together.finish()
+    await asyncio.to_thread(together.join)
 
 
 async def begun(*numbers: int, together: Together[int, int]) -> list["asyncio.Task[int]"]:
@@ -93,6 +100,19 @@ async def test_work_that_raises() -> None:
         assert await together.do(1) == 2
 
 
+async def test_what_no_future_takes() -> None:
+    """A StopIteration comes as another error, and those behind it are answered."""
+
+    def stopping(group: Sequence[int]) -> Sequence[int | Exception]:
+        return [number or StopIteration() for number in group]
+
+    async with at_work(stopping) as together:
+        failed, other = await asyncio.gather(*map(together.do, (0, 1)), return_exceptions=True)
+
+    assert isinstance(failed, RuntimeError)
+    assert other == 1
+
+
 async def test_who_stops_waiting_harms_nobody() -> None:
     """Its task is done all the same, and the others are answered."""
     works = Works()
@@ -107,15 +127,17 @@ async def test_who_stops_waiting_harms_nobody() -> None:
 
 
 async def test_closing_waits_for_what_was_asked_for() -> None:
-    """Also for what was not handed over yet."""
+    """Also for what was not handed over yet; what comes later is refused."""
     works = Works()
     together: Together[int, int] = Together("numbers", works, LARGEST)
     asked = asyncio.ensure_future(together.do(1))
     await asyncio.sleep(0)
-    await together.close()
+    await ended(together)
 
     assert works.groups == [[1]]
     assert await asked == 2
+    with pytest.raises(Unavailable):
+        await together.do(2)
 
 
 def test_a_loop_that_is_closed() -> None:
@@ -131,6 +153,7 @@ def test_a_loop_that_is_closed() -> None:
         loop.run_until_complete(task)
     loop.close()
     works.may_begin.set()
-    asyncio.run(together.close())
+    together.finish()
+    together.join()
 
     assert works.groups == [[1]]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from leadintake.domain.errors import Unavailable
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -24,6 +26,8 @@ class Waiting(Generic[T, R]):
 class Together(Generic[T, R]):
     """Does tasks in groups of at most `largest`, in the order in which they came, and answers each group at once.
 
+    All of them come from one event loop.
+
     `work` returns what came of each task: a result, or the exception that is raised where it is waited for. What `work`
     raises itself is raised for all who wait by then, also those behind the group.
 
@@ -36,12 +40,15 @@ class Together(Generic[T, R]):
         self._largest = largest
         self._gathered: list[Waiting[T, R]] = []
         self._handed_over: SimpleQueue[list[Waiting[T, R]] | None] = SimpleQueue()
+        self._is_over = False
         self._is_finishing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     async def do(self, task: T) -> R:
-        """Have a task done, and return its result or raise its exception."""
+        """Have a task done, and return its result or raise its exception; or Unavailable when it is over."""
+        if self._is_over:
+            raise Unavailable
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[R] = loop.create_future()
         if not self._gathered:
@@ -49,11 +56,15 @@ class Together(Generic[T, R]):
         self._gathered.append(Waiting(task, answer))
         return await answer
 
-    async def close(self) -> None:
-        """Return once all is done that was asked for."""
+    def finish(self) -> None:
+        """Take nothing more on; what was asked for is still done."""
+        self._is_over = True
         self._hand_over()
         self._handed_over.put(None)
-        await asyncio.to_thread(self._thread.join)
+
+    def join(self) -> None:
+        """Wait until all is done, once no more is taken on. Not in the event loop, which has to hear of it."""
+        self._thread.join()
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
@@ -88,7 +99,9 @@ def _answer(group: Sequence[Waiting[T, R]], outcomes: Sequence[R | Exception]) -
     for each, outcome in zip(group, outcomes, strict=True):
         if each.answer.done():
             continue  # Whoever waited has gone.
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, StopIteration):  # which a future does not take
+            each.answer.set_exception(RuntimeError("StopIteration"))
+        elif isinstance(outcome, Exception):
             each.answer.set_exception(outcome)
         else:
             each.answer.set_result(outcome)

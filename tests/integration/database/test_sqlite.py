@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.deployment import soon
 from tests.practice import Practice
 from tests.records import FIRST_FIRM, lead
 
@@ -162,6 +163,35 @@ async def test_locked_by_another_process(path: Path, spy: Spy) -> None:
         await database.write(FIRST_FIRM, adding(lead(2)))
 
         assert await stored(database) == [2]
+
+
+async def test_who_keeps_an_error_keeps_nothing_open(path: Path, spy: Spy) -> None:
+    """The connection of a write that failed is closed: when the database is, its log is written back and gone."""
+    spy.at_begin = lambda driver: driver.execute(f"PRAGMA busy_timeout={NOT_NOW}")
+    async with opened(path) as database:
+        await database.write(FIRST_FIRM, adding(lead()))
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Unavailable) as kept:
+                await database.ping()
+
+    assert kept.value.__cause__ is None
+    assert not path.with_name(f"{path.name}-wal").exists()
+
+
+async def test_closing_that_is_cancelled(path: Path) -> None:
+    """What was asked for is done, and the file is let go, although nobody waits for it."""
+    database = SqliteDatabase(path)
+    may_go_on = threading.Event()
+    writing = asyncio.ensure_future(database.write(FIRST_FIRM, lambda _: may_go_on.wait(10)))
+    await asyncio.sleep(0.01)
+    closing_it = asyncio.ensure_future(database.close())
+    await asyncio.sleep(0.01)
+    closing_it.cancel()
+    may_go_on.set()
+
+    assert await writing
+    assert await asyncio.to_thread(soon, lambda: not path.with_name(f"{path.name}-wal").exists())
 
 
 async def test_a_short_lock_is_waited_for(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The console backend: every mail becomes a file that a person, or a test, can open."""
 
+import asyncio
 import ctypes
 import os
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ class ConsoleMailer:
 
     async def close(self) -> None:
         """Return once what was begun is written."""
-        await self._writer.close()
+        self._writer.finish()
+        await asyncio.to_thread(self._writer.join)
 
     async def send(self, letter: Letter) -> str:
         """Write the mail and say where; raises DeliveryFailed, not permanent when the folder does not take it."""

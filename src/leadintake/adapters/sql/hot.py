@@ -20,7 +20,7 @@ Binds = list[tuple[str, Callable[[Any], Any]]]
 def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> DBAPICursor:
     """Run a statement that is made once, at import; what it returns comes as the driver has it, unconverted."""
     text, binds, constants = _compiled(statement, connection.dialect)
-    given = {**constants, **row}
+    given = {**row, **constants}
     return run_text(connection, text, tuple([adapt(given[name]) for name, adapt in binds]))
 
 
@@ -47,6 +47,7 @@ def run_text(connection: sa.Connection, text: str, values: tuple[Any, ...] = ())
     try:
         cursor.execute(text, values)
     except driver.Error as error:
+        cursor.close()  # Else the connection stays open for as long as somebody keeps the error.
         raise sa.exc.DBAPIError.instance(text, None, error, driver.Error, hide_parameters=True) from error
     return cursor
 

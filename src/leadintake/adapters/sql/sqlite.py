@@ -79,8 +79,6 @@ class SqliteDatabase:
 
     async def write(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
         """Run work in the writer thread and return once its changes are durable."""
-        if self._is_closed:
-            raise Unavailable
         written: T = await self._writer.do(Job(firm_id, work))
         return written
 
@@ -91,10 +89,11 @@ class SqliteDatabase:
     async def close(self) -> None:
         """Finish what was asked for, then let go of the file."""
         self._is_closed = True
-        await self._writer.close()
+        self._writer.finish()
         await asyncio.to_thread(self._let_go)
 
     def _let_go(self) -> None:
+        self._writer.join()
         self._readers.shutdown()
         while not self._idle.empty():
             self._idle.get().close()
@@ -128,9 +127,9 @@ class SqliteDatabase:
         except Exception as error:
             logger.exception("database_write_failed")
             self._disconnect()
-            if _is_everybodys(error):
-                raise Unavailable from error
-            return [error] * len(group)
+            if not _is_everybodys(error):
+                return [error] * len(group)
+        raise Unavailable  # Without its cause, which is logged, and whose traceback would keep the connection open.
 
 
 def _commit(connection: sa.Connection, group: Sequence[Job]) -> list[Any]:
