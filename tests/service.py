@@ -5,6 +5,7 @@ import io
 import json
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -182,9 +183,12 @@ def _migrated() -> bytes:
 
 
 def logged(request_id: str) -> list[dict[str, Any]]:
-    """What was logged about a request."""
-    as_logged = json.dumps(request_id).encode()
-    lines = [json.loads(line) for line in LOG.getvalue().splitlines() if as_logged in line]
+    """What was logged about a request that was answered; the line that says so comes last, after the answer."""
+    as_logged, deadline = json.dumps(request_id).encode(), time.monotonic() + 10
+    lines: list[dict[str, Any]] = []
+    while "request" not in [line["event"] for line in lines] and time.monotonic() < deadline:
+        time.sleep(0.001)
+        lines = [json.loads(line) for line in LOG.getvalue().splitlines() if as_logged in line]
     return [line for line in lines if line.get("request_id") == request_id]
 
 

@@ -16,7 +16,7 @@ from tests.web import hidden, signed_in, text_of, visitor
 from leadintake.application.app import App
 from leadintake.entrypoints.web.form import TRAP
 
-SOON, LATER = timedelta(seconds=2), timedelta(seconds=4)
+SOON, LATER = timedelta(0), timedelta(seconds=4)
 CLOCK = Clock()
 
 

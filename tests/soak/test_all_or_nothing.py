@@ -26,8 +26,13 @@ FIRST_STRUCK = 20_000
 
 PARTS = ("events", "deliveries", "submissions", "lead_words")
 ORPHANS = " UNION ".join(f"SELECT lead_id FROM {part}" for part in PARTS) + " EXCEPT SELECT id FROM leads"
-COUNTED_PARTS = ", ".join(f"(SELECT count(*) FROM {part} WHERE lead_id = leads.id)" for part in PARTS)
-LEADS = f"SELECT id, email, resume_path, {COUNTED_PARTS} FROM leads"
+COUNTS = (f"(SELECT lead_id, count(*) AS n FROM {part} GROUP BY lead_id) AS {part}" for part in PARTS)
+LEADS = (
+    f"SELECT id, email, resume_path, {', '.join(f'coalesce({part}.n, 0)' for part in PARTS)} FROM leads "
+    + " ".join(f"LEFT JOIN {count} ON {part}.lead_id = leads.id" for part, count in zip(PARTS, COUNTS, strict=True))
+)
+"""All leads, with how much belongs to each. Counted once for all, because there are thousands."""
+
 WHOLE = (1, 2, 1)
 """How many events, deliveries and submission keys belong to a lead."""
 
