@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.forked import Forked
 from tests.machine import Machine, refusal
 from tests.service import form
 
@@ -21,16 +22,16 @@ READY_WITHIN = 20.0
 
 @dataclass(frozen=True)
 class Serving:
-    """A process that serves, and a client of it."""
+    """A process that serves, a client of it, and the file of all that it writes."""
 
-    process: subprocess.Popen[str]
+    process: "Forked | subprocess.Popen[bytes]"
     client: httpx.Client
+    written: Path
 
-    def stop(self, by: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
-        """Tell it to stop; returns its exit code, and what it wrote to standard output and standard error."""
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Tell it to stop; returns its exit code, and what it wrote."""
         self.process.send_signal(by)
-        output, log = self.process.communicate(timeout=30)
-        return self.process.returncode, output, log
+        return self.process.wait(30), self.written.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +42,23 @@ def free_port() -> int:
         return port
 
 
-def start(folder: Path, port: int, **environ: str) -> subprocess.Popen[str]:
-    """Start serving the data folder in a folder."""
+def environ_of(folder: Path, port: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """What is set for serving the data folder in a folder."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LEADINTAKE_")}
-    env = {**clean, "LEADINTAKE_PORT": str(port), "LEADINTAKE_DATA_DIR": str(folder / "data"), **environ}
-    command = [sys.executable, "-m", "leadintake", "serve"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
+    return {**clean, "LEADINTAKE_PORT": str(port), "LEADINTAKE_DATA_DIR": str(folder / "data"), **environ}
 
 
 @contextmanager
-def serving(folder: Path, port: int, **environ: str) -> Iterator[Serving]:
-    """Serve until the context ends, ready when it begins."""
-    process = start(folder, port, **environ)
+def serving(folder: Path, port: int, *, is_forked: bool = True, **environ: str) -> Iterator[Serving]:
+    """Serve until the context ends, ready when it begins. `is_forked` spares it all of its imports."""
+    env, written = environ_of(folder, port, environ), folder / "written.txt"
+    written.touch()
+    if is_forked:
+        process: Forked | subprocess.Popen[bytes] = Forked("serve", folder, env, written)
+    else:
+        with written.open("ab") as out:
+            command = [sys.executable, "-m", "leadintake", "serve"]
+            process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
     # To load certificates, of which none is used, would take as long as a good part of the start.
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=READY_WITHIN, verify=False)
     try:
@@ -65,20 +70,19 @@ def serving(folder: Path, port: int, **environ: str) -> Iterator[Serving]:
             except httpx.TransportError:
                 time.sleep(0.01)
         else:
-            process.kill()
-            pytest.fail("\n".join(process.communicate()))
-        yield Serving(process, client)
+            pytest.fail(written.read_text())
+        yield Serving(process, client, written)
     finally:
         client.close()
-        process.kill()
-        process.communicate()
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
 
 
 def refused(folder: Path, port: int, **environ: str) -> str:
-    """The one line that a start fails with."""
-    process = start(folder, port, **environ)
-    _, error = process.communicate(timeout=30)
-    assert process.returncode == 1
+    """The one line that a start fails with; it writes nothing else."""
+    written = folder / "refused.txt"
+    assert Forked("serve", folder, environ_of(folder, port, environ), written).wait(30) == 1
+    error = written.read_text()
     assert error.startswith("Error: ")
     assert error.count("\n") == 1
     return error.removeprefix("Error: ").removesuffix("\n")
@@ -93,23 +97,25 @@ class Run:
     lead_id: str
     code: int
     output: str
-    log: str
+    log: list[str]
     stopped_within: float
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Run:
-    """The first run on a machine, stopped by SIGTERM as service managers do."""
+    """The first run on a machine, by a command as people type it, stopped by SIGTERM as service managers do."""
     folder = tmp_path_factory.mktemp("first")
-    with serving(folder, free_port) as service:
+    with serving(folder, free_port, is_forked=False) as service:
         sent = service.client.post("/public/leads", **form(first_name="Zyxwv", email="zyxwv@example.org"))
         service.client.post("/auth/token", data={"username": "zyxwv@example.org", "password": "zyxwv"})
         deadline = time.monotonic() + 10
         while len(list(folder.glob("data/mail/[!.]*.eml"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         begin = time.monotonic()
-        code, output, log = service.stop()
-    return Run(folder, f"http://127.0.0.1:{free_port}", sent.json()["id"], code, output, log, time.monotonic() - begin)
+        code, written = service.stop()
+        stopped_within = time.monotonic() - begin
+    output, log = written[: written.index("{")], written[written.index("{") :].splitlines()
+    return Run(folder, f"http://127.0.0.1:{free_port}", sent.json()["id"], code, output, log, stopped_within)
 
 
 @pytest.mark.asvs("V6.3.2")
@@ -124,7 +130,8 @@ def test_the_first_start_makes_everything_and_the_next_one_finds_it(first: Run, 
         credentials = {"username": "admin@example.com", "password": password[1]}
         token = service.client.post("/auth/token", data=credentials).json()["access_token"]
         lead = service.client.get(f"/leads/{first.lead_id}", headers={"Authorization": f"Bearer {token}"})
-        code, output, _ = service.stop(signal.SIGINT)
+        code, written = service.stop(signal.SIGINT)
+        output = written[len(first.output) :]
 
     assert code == 0
     assert lead.json()["first_name"] == "Zyxwv"
@@ -147,16 +154,16 @@ def test_it_stops_at_once_where_nothing_is_under_way(first: Run) -> None:
     """Exit code 0 within seconds, an idle connection notwithstanding, and no trace in the log."""
     assert first.code == 0
     assert first.stopped_within < 5
-    assert "Traceback" not in first.log
+    assert "Traceback" not in "".join(first.log)
 
 
 @pytest.mark.asvs("V16.2.5")
 def test_the_log_is_json_and_says_nothing_about_people(first: Run) -> None:
-    """Standard error is one JSON object a line, and never has what somebody typed."""
-    events = {json.loads(line)["event"] for line in first.log.splitlines()}
+    """Each line is a JSON object, and never has what somebody typed."""
+    events = {json.loads(line)["event"] for line in first.log}
 
     assert {"request", "delivery_sent"} <= events
-    assert "zyxwv" not in first.log.casefold()
+    assert "zyxwv" not in "".join(first.log).casefold()
 
 
 def test_connections_are_watched(tmp_path: Path, free_port: int) -> None:
@@ -237,9 +244,9 @@ def test_a_start_that_was_broken_off_is_gone_on_with(tmp_path: Path, free_port: 
     """A database without anybody in it, as a crash between two steps leaves it, gets its admin on the next start."""
     Machine(tmp_path / "data").run("migrate")
     with serving(tmp_path, free_port) as service:
-        _, output, _ = service.stop()
+        _, written = service.stop()
 
-    assert "admin@example.com with the password" in output
+    assert "admin@example.com with the password" in written
 
 
 def test_an_old_database_is_not_migrated_by_a_start(tmp_path: Path, free_port: int) -> None:
