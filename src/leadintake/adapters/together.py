@@ -41,7 +41,7 @@ class Together(Generic[T, R]):
         self._gathered: list[Waiting[T, R]] = []
         self._handed_over: SimpleQueue[list[Waiting[T, R]] | None] = SimpleQueue()
         self._is_over = False
-        self._is_finishing = False
+        self._all_came = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -87,9 +87,9 @@ class Together(Generic[T, R]):
 
     def _take_along(self, waiting: deque[Waiting[T, R]]) -> bool:
         """Add all that has come, and wait while there is nothing; False when there will not be any more."""
-        while not self._is_finishing and not (waiting and self._handed_over.empty()):
+        while not self._all_came and not (waiting and self._handed_over.empty()):
             came = self._handed_over.get()
-            self._is_finishing = came is None
+            self._all_came = came is None
             waiting.extend(came or ())
         return bool(waiting)
 
