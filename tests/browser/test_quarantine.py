@@ -25,7 +25,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     def clocked(app: App) -> App:
         return replace(app, intake=replace(app.intake, now=CLOCK))
 
-    with running(tmp_path_factory.mktemp("strict") / "data", clocked, FORM_SECONDS="3") as service:
+    with running(tmp_path_factory.mktemp("strict") / "data", clocked, FORM_SECONDS="60") as service:
         service.add_user(ATTORNEY, full_name="Atticus Finch")
         yield service
 
@@ -90,17 +90,17 @@ def test_the_trap_is_for_robots_alone(browsing: Browsing, strict: Service, view:
 def test_people_are_slow_and_robots_fill_in_everything(
     browsing: Browsing, strict: Service, cv: Path, view: View
 ) -> None:
-    """Who takes four seconds is a person; who is quicker, or fills in the trap, is kept apart, and sees the same."""
+    """Who takes a minute is a person; who is quicker, or fills in the trap, is kept apart, and sees the same."""
     page, suffix = browsing.page(view, strict.url), "a" if view.javascript else "b"
     filled_in(page, cv, f"slow{suffix}")
-    send(page, timedelta(seconds=4))
+    send(page, timedelta(seconds=61))
     slow = page.locator("main").inner_text()
     filled_in(page, cv, f"quick{suffix}")
     send(page, timedelta(seconds=1))
     quick = page.locator("main").inner_text()
     filled_in(page, cv, f"greedy{suffix}")
     page.locator("[name=remark]").fill("Buy now", force=True)
-    send(page, timedelta(seconds=4))
+    send(page, timedelta(seconds=61))
 
     assert [reasons(strict, f"{name}{suffix}") for name in ("slow", "quick", "greedy")] == [[], ["too-fast"], ["trap"]]
     assert slow.replace("\n", " ").split("LD-")[0] == quick.replace("\n", " ").split("LD-")[0]

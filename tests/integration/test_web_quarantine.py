@@ -16,7 +16,7 @@ from tests.web import hidden, signed_in, text_of, visitor
 from leadintake.application.app import App
 from leadintake.entrypoints.web.form import TRAP
 
-SOON, LATER = timedelta(0), timedelta(seconds=4)
+SOON, LATER = timedelta(0), timedelta(seconds=61)
 CLOCK = Clock()
 
 
@@ -27,7 +27,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     def clocked(app: App) -> App:
         return replace(app, intake=replace(app.intake, now=CLOCK))
 
-    with running(tmp_path_factory.mktemp("strict") / "data", clocked, FORM_SECONDS="3") as service:
+    with running(tmp_path_factory.mktemp("strict") / "data", clocked, FORM_SECONDS="60") as service:
         service.add_user("attorney@example.org")
         yield service
 
