@@ -54,17 +54,21 @@ class Practice:
     keep_for: timedelta | None = None
     wakes: int = 0
     told: list[tuple[UUID, tuple[Reason, ...]]] = field(default_factory=list)
+    _intake: Intake | None = None
 
     def __post_init__(self) -> None:
         self.files = MemoryFiles(now=self.clock)
 
     @property
     def intake(self) -> Intake:
-        """Takes submissions."""
-        return Intake(
+        """Takes submissions. It is the same until something changes, so that those who wait can share a transaction."""
+        intake = Intake(
             FIRST_FIRM, self.database, self.files, frozenset({Kind.PDF}), SOONEST, self.owing, parse_address,
-            self.clock, self.new_id, lambda _: next(self.random), self.wake, lambda *told: self.told.append(told),
+            self.clock, self.new_id, self.draw, self.wake, self.hear,
         )  # fmt: skip
+        if self._intake != intake:
+            self._intake = intake
+        return self._intake
 
     @property
     def owing(self) -> Owing:
@@ -100,6 +104,14 @@ class Practice:
     def retention(self) -> Retention:
         """Clears away."""
         return Retention(FIRST_FIRM, self.database, self.files, self.clock, SWEEP_AFTER, self.keep_for)
+
+    def draw(self, _bits: int) -> int:
+        """What chance says next."""
+        return next(self.random)
+
+    def hear(self, lead_id: UUID, reasons: tuple[Reason, ...]) -> None:
+        """Hears of what goes to quarantine."""
+        self.told.append((lead_id, reasons))
 
     def wake(self) -> None:
         """Counts how often the worker was called."""

@@ -8,8 +8,8 @@ there), `kills commit` (before the commit), `kills committed` (after it, before 
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar, copy_context
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +19,8 @@ import sqlalchemy as sa
 
 from leadintake.adapters.sql.postgres import PostgresDatabase
 from leadintake.adapters.sql.sqlite import SqliteDatabase
-from leadintake.application.intake import Intake
+from leadintake.application.intake import Enquiry, Intake
 from leadintake.application.views import Receipt
-from leadintake.domain.lead import Lead
 from leadintake.entrypoints.cli import main
 
 T = TypeVar("T")
@@ -72,12 +71,12 @@ def plan(email: str) -> Strike:
     return Strike(what, where)
 
 
-async def striking_store(intake: Intake, lead: Lead, *arguments: Any) -> Receipt:
+async def striking_store(intake: Intake, enquiry: Enquiry) -> Receipt:
     """Store a submission, and see to it that what is planned happens on the way."""
-    strike = plan(lead.email)
+    strike = plan(enquiry.lead.email)
     token = under_way.set(strike)
     try:
-        receipt = await store(intake, lead, *arguments)
+        receipt = await store(intake, enquiry)
     finally:
         under_way.reset(token)
     if strike.where == "0":
@@ -105,6 +104,27 @@ def striking(write: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
     return written
 
 
+def striking_together(write: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    """What writes for many to a database, and strikes them all where one of them is struck."""
+    struck: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+    async def written(database: Any, firm_id: UUID, work: Callable[..., Any], task: Any) -> T:
+        def run(tx: Any, tasks: Sequence[tuple[Any, Strike, Context, int]]) -> Any:
+            _, strike, context, begin = next((one for one in tasks if one[1].where), tasks[0])
+            strike.statements = begin  # It may be run again, and fails again then.
+            result = context.run(work, tx, [one[0] for one in tasks])
+            if strike.where == COMMIT:
+                before_commit.append(strike)
+            return result
+
+        strike = under_way.get()
+        return await write(
+            database, firm_id, struck.setdefault(work, run), (task, strike, copy_context(), strike.statements)
+        )
+
+    return written
+
+
 @sa.event.listens_for(sa.Engine, "before_cursor_execute")
 def count(*_: object) -> None:
     """Another statement is about to be run, perhaps for nobody who is struck."""
@@ -119,6 +139,6 @@ def commit(_: sa.Connection) -> None:
 
 
 Intake._store = striking_store  # type: ignore[assignment, method-assign] # noqa: SLF001 - the fault that is injected
-SqliteDatabase.write = striking(SqliteDatabase.write)  # type: ignore[assignment, method-assign] # as above
+SqliteDatabase.write_together = striking_together(SqliteDatabase.write_together)  # type: ignore[assignment, method-assign] # as above
 PostgresDatabase.write = striking(PostgresDatabase.write)  # type: ignore[assignment, method-assign] # as above
 main()

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from tests.fakes import FixedClock, RecordingMailer, numbered_ids
 from tests.letters import letter
 from tests.records import FIRST_FIRM
 
+from leadintake.application.database import by_itself
 from leadintake.application.dispatch import Dispatch
 from leadintake.application.owing import MailRules, Owing
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, SEND_TIMEOUT, Status
@@ -37,20 +38,27 @@ class Settlements:
         if self.away_for:
             self.away_for -= 1
             raise Unavailable
-        events, people = SimpleNamespace(add=self.recorded.append), SimpleNamespace(active_admins=list)
+        events, people = SimpleNamespace(add=self.record), SimpleNamespace(active_admins=list)
         return work(SimpleNamespace(outbox=self, events=events, people=people))
 
     read = glance = write
 
+    async def write_together(self, firm_id: UUID, work: Callable[..., Sequence[T | Exception]], task: object) -> T:
+        return await by_itself(self, firm_id, work, task)
+
     async def ping(self) -> None: ...
+
+    def record(self, *events: Event) -> list[int]:
+        self.recorded += events
+        return [1] * len(events)
 
     def add(self, *_: object) -> None: ...
 
     def of_lead(self, _: UUID) -> list[object]:
         return []
 
-    def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
-        return self._settle(Status.SENT, delivery_id, token, at)
+    def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
+        return sum(self._settle(Status.SENT, delivery_id, token, at) for delivery_id in delivery_ids)
 
     def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
         return self._settle(Status.PENDING, delivery_id, token, until, error)

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.letters import letter
 
 from leadintake.application.app import App
-from leadintake.application.database import Letter
+from leadintake.application.database import Letter, by_itself
 from leadintake.application.dispatch import Dispatch
 from leadintake.application.owing import MailRules, Owing
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
@@ -53,6 +53,9 @@ class Outbox:
 
     read = glance = write
 
+    async def write_together(self, firm_id: UUID, work: Callable[..., Sequence[T | Exception]], task: object) -> T:
+        return await by_itself(self, firm_id, work, task)
+
     async def ping(self) -> None:
         """Answer."""
 
@@ -67,8 +70,8 @@ class Outbox:
     def next_due(self) -> datetime | None:
         return self.next
 
-    def sent(self, delivery_id: UUID, _token: UUID, _at: datetime) -> bool:
-        return self._settle(delivery_id, "sent")
+    def sent(self, delivery_ids: Sequence[UUID], _token: UUID, _at: datetime) -> int:
+        return sum(self._settle(delivery_id, "sent") for delivery_id in delivery_ids)
 
     def postpone(self, delivery_id: UUID, _token: UUID, _until: datetime, _error: str) -> bool:
         return self._settle(delivery_id, "postponed")
@@ -83,8 +86,8 @@ class Outbox:
     def of_lead(self, _lead_id: UUID) -> list[object]:
         return []
 
-    def add(self, *_facts: object) -> int:
-        return 1
+    def add(self, *facts: object) -> list[int]:
+        return [1] * len(facts)
 
     def _settle(self, delivery_id: UUID, status: str) -> bool:
         if delivery_id == self.unlucky:

@@ -17,6 +17,7 @@ from leadintake.domain.delivery import Delivery, Purpose, Status
 from leadintake.domain.events import Event
 from leadintake.domain.lead import Lead, State
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -48,8 +49,8 @@ class LeadQuery:
 class Leads(Protocol):
     """The leads of one firm."""
 
-    def add(self, lead: Lead) -> None:
-        """Store a new lead; raises ReferenceTaken."""
+    def add(self, *new: Lead) -> None:
+        """Store new leads; raises ReferenceTaken."""
 
     def get(self, lead_id: UUID) -> Lead:
         """Load a lead to change it, locked until a writing transaction ends; raises NotFound."""
@@ -82,8 +83,8 @@ class Leads(Protocol):
 class Events(Protocol):
     """The audit trail of one firm; events are added and read, never changed."""
 
-    def add(self, event: Event) -> int:
-        """Store an event and return its id."""
+    def add(self, *new: Event) -> list[int]:
+        """Store events and return their ids."""
 
     def of_lead(self, lead_id: UUID, *, after: int = 0, limit: int | None = None) -> list[EventView]:
         """The timeline of a lead behind an event, oldest first; at most `limit`, or all. Empty when there is none."""
@@ -120,8 +121,8 @@ class Letter:
 class Outbox(Protocol):
     """The deliveries of one firm. A claim is fenced by its token: who lost it can no longer settle it."""
 
-    def add(self, owed: Iterable[Delivery], event_id: int) -> None:
-        """Owe deliveries because of an event."""
+    def add(self, owed: Iterable[tuple[Delivery, int]]) -> None:
+        """Owe deliveries, each because of an event, of which this is the id."""
 
     def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count."""
@@ -129,8 +130,8 @@ class Outbox(Protocol):
     def claim(self, now: datetime, limit: int, token: UUID, *, rescue: bool = True) -> list[Letter]:
         """Take due deliveries for domain.delivery.LEASE, and with `rescue` one whose claim ran out; counts attempts."""
 
-    def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
-        """Mark a claimed delivery as sent; False when the claim was lost."""
+    def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
+        """Mark deliveries as sent that were claimed together; returns how many, without those whose claim was lost."""
 
     def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
         """Let a claimed delivery wait for its next attempt until then; False when the claim was lost."""
@@ -219,5 +220,24 @@ class Database(Protocol):
         It may be run more than once before it counts, so it changes nothing but what the transaction stores.
         """
 
+    async def write_together(
+        self, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
+    ) -> T:
+        """Like `write`, for one of many tasks of the same work, which may be given those of others who wait as well.
+
+        It returns what comes of each task, or the exception that is raised for whoever asked; such a task has changed
+        nothing. Where it raises, each task is tried alone.
+        """
+
     async def ping(self) -> None:
         """Raise Unavailable unless the database answers."""
+
+
+async def by_itself(
+    database: Database, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
+) -> T:
+    """`write_together` for a database that gains nothing by it: each task has a transaction of its own."""
+    (outcome,) = await database.write(firm_id, lambda tx: work(tx, [task]))
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -83,8 +83,7 @@ class Desk:
             if change.notes is not None:
                 events.append(lead.annotate(change.notes, by=user.actor, at=now))
             tx.leads.save(lead)
-            for event in filter(None, events):
-                record(tx, event)
+            record(tx, *filter(None, events))
             return tx.leads.view(lead_id)
 
         return await self.database.write(user.firm_id, work)
@@ -97,7 +96,7 @@ class Desk:
             lead, now = tx.leads.get(lead_id), self.now()
             event = lead.release(by=user, at=now)
             tx.leads.release(lead)
-            record(tx, event, self.owing.owed(tx, lead, now))
+            record(tx, event, owed=self.owing.owed(tx, [lead], now))
             return tx.leads.view(lead_id)
 
         view = await self.database.write(user.firm_id, work)

@@ -1,7 +1,8 @@
 """Dispatch: every delivery that is owed goes out, and is never marked before it did."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -32,6 +33,19 @@ class Outcome:
     status: Status
     answer: str
     is_settled: bool
+
+
+class ClaimLost(Exception):
+    """One of several deliveries was somebody else's by the time that it was settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A delivery that went out, the token of its claim, and when."""
+
+    delivery_id: UUID
+    token: UUID
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +95,8 @@ class Dispatch:
             return await self._settle_failure(letter, token, "No answer in time; it may have arrived.", permanent=False)
         except Exception as error:  # noqa: BLE001 - one poisonous letter must not stop the others
             return await self._settle_failure(letter, token, f"Unexpected {type(error).__name__}", permanent=False)
-        at = self.now()
-        is_settled = await self._store(lambda tx: tx.outbox.sent(letter.delivery_id, token, at))
+        sent = Sent(letter.delivery_id, token, self.now())
+        is_settled = await self._stored(lambda: self.database.write_together(self.firm_id, _settle_sent, sent))
         return Outcome(letter, Status.SENT, answer, is_settled)
 
     async def give_back(self, claimed: Iterable[tuple[Letter, UUID]], reason: str | None = None) -> None:
@@ -118,21 +132,41 @@ class Dispatch:
                 return False
             data: dict[str, str | int] = {"delivery_id": str(letter.delivery_id), "attempts": letter.attempt}
             failed = Event(letter.lead_id, EventKind.DELIVERY_FAILED, now, SYSTEM, data)
-            record(tx, failed, self.owing.owed_instead(tx, letter, now))
+            record(tx, failed, owed=self.owing.owed_instead(tx, letter, now))
             return True
 
         is_settled = await self._store(work)
         return Outcome(letter, Status.FAILED if until is None else Status.PENDING, reason, is_settled)
 
     async def _store(self, work: Callable[[Transaction], T]) -> T:
-        """Run work until it is stored, or until the claim may be over, which is LEASE after it was made."""
+        return await self._stored(lambda: self.database.write(self.firm_id, work))
+
+    async def _stored(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write until it is stored, or until the claim may be over, which is LEASE after it was made."""
         until = self.now() + LEASE - SEND_TIMEOUT
         wait = STORE_AGAIN_AFTER
         while True:
             try:
-                return await self.database.write(self.firm_id, work)
+                return await write()
             except Unavailable:
                 if self.now() + wait >= until:
                     raise
             await self.sleep(wait.total_seconds())
             wait = min(2 * wait, STORE_AGAIN_AFTER_AT_MOST)
+
+
+def _settle_sent(tx: Transaction, sent: Sequence[Sent]) -> list[bool]:
+    """Mark deliveries as sent, those that were claimed together at once; whether each still had its claim.
+
+    Raises ClaimLost where one of several had lost it.
+    """
+    claimed: defaultdict[UUID, list[Sent]] = defaultdict(list)
+    for each in sent:
+        claimed[each.token].append(each)
+    settled = sum(
+        tx.outbox.sent([each.delivery_id for each in together], token, together[-1].at)
+        for token, together in claimed.items()
+    )
+    if len(sent) > 1 and settled < len(sent):
+        raise ClaimLost
+    return [settled > 0] * len(sent)

@@ -1,7 +1,7 @@
 """Intake: a submission becomes a lead that is durable, confirmed and announced, or nothing at all."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from leadintake.domain.errors import (
     Unavailable,
     WrongKind,
 )
+from leadintake.domain.events import Event
 from leadintake.domain.lead import Lead, Notice, Resume
 from leadintake.domain.resume import Kind, accept, display_name
 from leadintake.domain.suspicion import Reason, Way, suspicion
@@ -64,6 +65,15 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
+class Enquiry:
+    """A lead to be stored, the notice that its prospect saw, and its Idempotency-Key."""
+
+    lead: Lead
+    notice: Notice | None
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
     """Takes submissions of these kinds of files. What comes back within `soonest` is suspicious.
 
@@ -96,7 +106,7 @@ class Intake:
         lead = Lead(self.new_id(), "", first_name, last_name, email, resume, created_at=now, updated_at=now)
         lead.quarantine = suspicion(first_name, last_name, form.way(now), self.soonest)
         try:
-            receipt = await self._store(lead, form.notice, key)
+            receipt = await self._store(Enquiry(lead, form.notice, key))
         except Unavailable as error:
             raise Unavailable(IN_DOUBT) from error  # So the file stays; the sweep removes it if it is nobody's.
         except Refused:
@@ -146,30 +156,43 @@ class Intake:
         path = f"{UUID(int=self.random_bits(128), version=4)}.{kind}"
         return Resume(path, display_name(file_name), kind, received.size, received.sha256, received.finding.flags)
 
-    async def _store(self, lead: Lead, notice: Notice | None, key: str | None) -> Receipt:
+    async def _store(self, enquiry: Enquiry) -> Receipt:
         for _ in range(REFERENCE_TRIES):
-            named = replace(lead, reference=values.reference(self.random_bits(values.REFERENCE_BITS)))
+            reference = values.reference(self.random_bits(values.REFERENCE_BITS))
+            named = replace(enquiry, lead=replace(enquiry.lead, reference=reference))
             try:
-                add = partial(self._add, lead=named, notice=notice, key=key)
-                return await self.database.write(self.firm_id, add)
+                return await self.database.write_together(self.firm_id, self._add, named)
             except ReferenceTaken:
                 continue
         raise Unavailable
 
-    def _add(self, tx: Transaction, *, lead: Lead, notice: Notice | None, key: str | None) -> Receipt:
+    def _add(self, tx: Transaction, enquiries: Sequence[Enquiry]) -> list[Receipt | KeyReused]:
+        """Store what arrived at the same moment, with as many statements as one takes."""
         now = self.now()  # Taken in the order of the commits, so that no lead appears behind a page already read.
-        lead = replace(lead, created_at=now, updated_at=now)
-        receipt = Receipt(lead.id, lead.reference, now)
-        if key is not None:
-            submission = Submission(key, fingerprint(lead), receipt)
-            earlier = tx.submissions.claim(submission, expired_before=now - KEY_LIFETIME)
-            if earlier is not None:
-                if earlier.fingerprint != submission.fingerprint:
-                    raise KeyReused
-                return earlier.receipt
-        tx.leads.add(lead)
-        record(tx, lead.submitted(notice), [] if lead.quarantine else self.owing.owed(tx, lead, now))
-        return receipt
+        answers: list[Receipt | KeyReused] = []
+        leads: list[Lead] = []
+        events: list[Event] = []
+        for enquiry in enquiries:
+            lead = replace(enquiry.lead, created_at=now, updated_at=now)
+            answer = self._claim_key(tx, enquiry.key, lead)
+            answers.append(answer or Receipt(lead.id, lead.reference, now))
+            if answer is None:
+                leads.append(lead)
+                events.append(lead.submitted(enquiry.notice))
+        tx.leads.add(*leads)
+        record(tx, *events, owed=self.owing.owed(tx, [lead for lead in leads if not lead.quarantine], now))
+        return answers
+
+    def _claim_key(self, tx: Transaction, key: str | None, lead: Lead) -> Receipt | KeyReused | None:
+        """What to answer where the key was used before; None where it was not."""
+        if key is None:
+            return None
+        receipt = Receipt(lead.id, lead.reference, lead.created_at)
+        submission = Submission(key, fingerprint(lead), receipt)
+        earlier = tx.submissions.claim(submission, expired_before=lead.created_at - KEY_LIFETIME)
+        if earlier is None:
+            return None
+        return earlier.receipt if earlier.fingerprint == submission.fingerprint else KeyReused()
 
 
 def fingerprint(lead: Lead) -> str:

@@ -1,6 +1,7 @@
 """Owing: which mails a lead brings with it, from when it counts as one, and which come in place of one that failed."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -37,14 +38,16 @@ class Owing:
     rules: MailRules
     new_id: Callable[[], UUID]
 
-    def owed(self, tx: Transaction, lead: Lead, now: datetime) -> list[Delivery]:
-        """One confirmation for the prospect, and one notification for each attorney to be told."""
+    def owed(self, tx: Transaction, leads: Sequence[Lead], now: datetime) -> list[Delivery]:
+        """For each lead one confirmation for the prospect, and one notification for each attorney to be told."""
         told = [self.rules.attorney_email] if self.rules.attorney_email else tx.people.told_of_leads()
-        status = Status.HELD if self._is_over_cap(tx, lead.email, now) else Status.PENDING
-        return [
-            self._delivery(lead.id, Purpose.CONFIRMATION, lead.email, status, now),
-            *(self._delivery(lead.id, Purpose.NOTIFICATION, email, Status.PENDING, now) for email in told),
-        ]
+        held = self._over_cap(tx, leads, now)
+        owed: list[Delivery] = []
+        for lead in leads:
+            status = Status.HELD if lead.id in held else Status.PENDING
+            owed.append(self._delivery(lead.id, Purpose.CONFIRMATION, lead.email, status, now))
+            owed += [self._delivery(lead.id, Purpose.NOTIFICATION, email, Status.PENDING, now) for email in told]
+        return owed
 
     def owed_instead(self, tx: Transaction, failed: Letter, now: datetime) -> list[Delivery]:
         """When an attorney cannot be told of a lead, every admin is who was not told of it anyway."""
@@ -62,9 +65,19 @@ class Owing:
         name = message_id(delivery_id, self.rules.domain)
         return Delivery(delivery_id, lead_id, Channel.EMAIL, purpose, recipient, status, name, now)
 
-    def _is_over_cap(self, tx: Transaction, email: str, now: datetime) -> bool:
-        """Whether another confirmation could be somebody using the form to fill a stranger's mailbox."""
-        caps = ((self.rules.confirmations_per_mailbox, values.mailbox(email)), (self.rules.confirmations_total, None))
-        return any(
-            cap and tx.outbox.confirmations(now - cap.period, mailbox, cap.count) >= cap.count for cap, mailbox in caps
-        )
+    def _over_cap(self, tx: Transaction, leads: Sequence[Lead], now: datetime) -> set[UUID]:
+        """The leads whose confirmation could be somebody using the form to fill a stranger's mailbox."""
+        per_mailbox, total = self.rules.confirmations_per_mailbox, self.rules.confirmations_total
+        over: set[UUID] = set()
+        owed: Counter[str | None] = Counter()
+        for lead in leads:
+            caps = (values.mailbox(lead.email), per_mailbox), (None, total)
+            counted = {mailbox: cap for mailbox, cap in caps if cap}
+            for mailbox, cap in counted.items():
+                if mailbox not in owed:
+                    owed[mailbox] = tx.outbox.confirmations(now - cap.period, mailbox, cap.count)
+            if any(owed[mailbox] >= cap.count for mailbox, cap in counted.items()):
+                over.add(lead.id)
+            else:
+                owed.update(counted.keys())
+        return over

@@ -7,6 +7,7 @@ from leadintake.domain.delivery import Delivery
 from leadintake.domain.events import Event
 
 
-def record(tx: Transaction, event: Event, deliveries: Iterable[Delivery] = ()) -> None:
-    """Write an event, and one outbox row for each delivery owed because of it, in the caller's transaction."""
-    tx.outbox.add(deliveries, tx.events.add(event))
+def record(tx: Transaction, *events: Event, owed: Iterable[Delivery] = ()) -> None:
+    """Write events, and an outbox row for each delivery owed because of its lead's, in the caller's transaction."""
+    ids = dict(zip((event.lead_id for event in events), tx.events.add(*events), strict=True))
+    tx.outbox.add([(delivery, ids[delivery.lead_id]) for delivery in owed])

@@ -1,7 +1,7 @@
 """Sessions of browsers: known by a cookie, kept alive by who uses them, and over when they are over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -12,11 +12,12 @@ from tests.practice import OPERATOR, PASSWORD, Practice
 from tests.records import FIRST_FIRM, NOW
 
 from leadintake.application.accounts import BROWSER_REFRESH, Identity
-from leadintake.application.database import Database, Transaction
+from leadintake.application.database import Database, Transaction, by_itself
 from leadintake.application.staff import Update
 from leadintake.domain.errors import NotSignedIn, SessionOver, Unavailable, WrongCredentials
 from leadintake.domain.people import SESSION_IDLE, SESSION_LIFETIME, Role
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 EMAIL = "grace@firm.example"
@@ -39,6 +40,11 @@ class Meanwhile:
     async def write(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
         await self.happens()
         return await self.database.write(firm_id, work)
+
+    async def write_together(
+        self, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
+    ) -> T:
+        return await by_itself(self, firm_id, work, task)
 
     async def ping(self) -> None: ...
 

@@ -51,7 +51,7 @@ async def machine(url: str) -> AsyncIterator[Machines]:
         def work(tx: Transaction) -> None:
             tx.leads.add(lead())
             long_due = datetime.now(UTC) - 2 * A_DAY
-            record(tx, lead().submitted(), [delivery(1, lead_id=lead().id, created_at=long_due)])
+            record(tx, lead().submitted(), owed=[delivery(1, lead_id=lead().id, created_at=long_due)])
 
         await start(ON_TIME).database.write(FIRST_FIRM, work)
         yield start

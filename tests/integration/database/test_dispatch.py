@@ -1,5 +1,6 @@
 """A delivery from owed to sent or given up, by the clock."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -183,6 +184,19 @@ async def test_who_comes_back_too_late(practice: Practice, failure: DeliveryFail
     assert (again.letter.attempt, again.letter.message_id) == (2, letter.message_id)
     assert (await confirmation(practice)).status is Status.SENT
     assert await failures(practice) == 0
+
+
+async def test_one_lost_claim_is_nobody_elses(practice: Practice) -> None:
+    """Of many that are settled together, and were claimed twice, each is told whether it still had its claim."""
+    for number in range(4):
+        await practice.submit(email=f"{number}@client.example")
+    claimed = [*await practice.dispatch.claim(2), *await practice.dispatch.claim(2)]
+    lost, _ = claimed[1]
+    await practice.desk.erase(await practice.user(Role.ADMIN), lost.lead_id)
+    outcomes = await asyncio.gather(*(practice.dispatch.deliver(*each) for each in claimed))
+
+    assert [outcome.is_settled for outcome in outcomes] == [True, False, True, True]
+    assert await practice.dispatch.unsettled() == {}
 
 
 async def test_erased_on_the_way(practice: Practice) -> None:

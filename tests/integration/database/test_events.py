@@ -20,7 +20,7 @@ async def test_a_timeline(database: Database) -> None:
     def work(tx: Transaction) -> list[int]:
         tx.people.add(user(), "hash")
         tx.events.add(Event(lead(2).id, EventKind.SUBMITTED, NOW, PROSPECT))
-        return [tx.events.add(event) for event in written]
+        return [event_id for event in written for event_id in tx.events.add(event)]
 
     ids = await database.write(FIRST_FIRM, work)
     found = await database.read(FIRST_FIRM, lambda tx: tx.events.of_lead(lead().id))
@@ -36,7 +36,7 @@ async def test_parts_of_a_timeline(database: Database) -> None:
 
     def work(tx: Transaction) -> list[int]:
         tx.events.add(Event(lead(2).id, EventKind.SUBMITTED, NOW, PROSPECT))
-        return [tx.events.add(Event(lead().id, EventKind.NOTES_CHANGED, NOW, SYSTEM)) for _ in range(5)]
+        return tx.events.add(*[Event(lead().id, EventKind.NOTES_CHANGED, NOW, SYSTEM)] * 5)
 
     ids = await database.write(FIRST_FIRM, work)
 

@@ -27,7 +27,7 @@ DONE = LeadQuery(state=State.REACHED_OUT)
 FINE = Trouble(failed=0, late_since=None)
 
 BECOMES: dict[Status, Callable[[Transaction, UUID], object]] = {
-    Status.SENT: lambda tx, mail: tx.outbox.sent(mail, TOKEN, NOW),
+    Status.SENT: lambda tx, mail: tx.outbox.sent([mail], TOKEN, NOW),
     Status.PENDING: lambda tx, mail: tx.outbox.postpone(mail, TOKEN, NOW + LEASE, "not now"),
     Status.FAILED: lambda tx, mail: tx.outbox.fail(mail, TOKEN, "never"),
     Status.SENDING: lambda _1, _2: None,
@@ -58,7 +58,7 @@ async def owe(practice: Practice, number: int, *statuses: Status, firm: UUID = F
 
     def work(tx: Transaction) -> None:
         tx.leads.add(lead(number))
-        record(tx, lead(number).submitted(), owed)
+        record(tx, lead(number).submitted(), owed=owed)
         tx.outbox.claim(NOW, 100, TOKEN)
         for each, status in zip(owed, statuses, strict=True):
             if status is not Status.HELD:
@@ -277,11 +277,11 @@ async def test_counting_failures_ends(practice: Practice) -> None:
     def work(tx: Transaction) -> None:
         tx.leads.add(lead())
         for some in (owed[:500], owed[500:]):
-            record(tx, lead().submitted(), some)
+            record(tx, lead().submitted(), owed=some)
         tx.outbox.claim(NOW, len(owed), TOKEN)
         for each in owed[1:]:
             tx.outbox.fail(each.id, TOKEN, "never")
-        tx.outbox.sent(owed[0].id, TOKEN, NOW)
+        tx.outbox.sent([owed[0].id], TOKEN, NOW)
 
     await practice.database.write(FIRST_FIRM, work)
 

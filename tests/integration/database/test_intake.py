@@ -1,7 +1,7 @@
 """A submission becomes a lead that is durable, confirmed and announced, or nothing at all."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, count, repeat
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tests.practice import OPERATOR, Practice
 from tests.records import FIRST_FIRM
 
-from leadintake.application.database import Database, Transaction
+from leadintake.application.database import Database, Transaction, by_itself
 from leadintake.application.intake import EMPTY_FILE, KEY_LIFETIME, NO_FILE
 from leadintake.application.owing import Limit
 from leadintake.application.staff import Update
@@ -27,6 +27,7 @@ from leadintake.domain.people import Operator, Role
 from leadintake.domain.resume import Finding, Flag, Kind
 from leadintake.domain.values import EMPTY
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 PORTS = ("leads", "events", "outbox", "submissions", "people")
@@ -259,6 +260,44 @@ async def test_many_at_once_with_one_key(practice: Practice) -> None:
     assert len(await events_of(practice)) == practice.wakes == 1
 
 
+async def test_each_at_once_gets_its_own_answer(practice: Practice) -> None:
+    """Of several that wait together, be they new, repeated, misused or suspicious, each is told what became of it."""
+    await practice.user()
+    practice.rules = replace(practice.rules, confirmations_per_mailbox=Limit(1, DAY))
+    before, _ = await practice.submit(key="before")
+    submissions = (
+        practice.submit(email="new@client.example", key="new"),
+        practice.submit(email="bot@client.example", trap="filled in"),
+        practice.submit(key="before"),
+        practice.submit(b"%PDF-1.7 other", key="before"),
+        practice.submit(email="new@client.example"),
+    )
+    answers: list[Any] = [*await asyncio.gather(*submissions, return_exceptions=True)]
+    new, suspicious, repeated, misused, over = answers
+
+    assert repeated == (before, True)
+    assert isinstance(misused, KeyReused)
+    assert [lead.id for lead in await practice.leads()] == [before.id, new[0].id, over[0].id]
+    assert [told for told, _ in practice.told] == [suspicious[0].id]
+    assert {lead.resume_path for lead in await practice.leads()} < practice.files.kept.keys()
+    assert len(practice.files.kept) == 4
+    owed = {receipt.id: await practice.deliveries(receipt.id) for receipt, _ in (new, over, suspicious)}
+    assert {lead: [each.status for each in mails] for lead, mails in owed.items()} == {
+        new[0].id: [Status.PENDING, Status.PENDING],
+        over[0].id: [Status.HELD, Status.PENDING],
+        suspicious[0].id: [],
+    }
+
+
+async def test_a_reference_is_not_given_twice_at_once(practice: Practice) -> None:
+    """When chance says the same for two that wait together, one of them gets another reference, and nobody loses."""
+    practice.random = chain([1, 2, 7, 7, 3, 4], count(9))
+    answers = await asyncio.gather(*(practice.submit(email=f"{number}@client.example") for number in range(2)))
+
+    assert len({receipt.reference for receipt, _ in answers}) == 2
+    assert [lead.id for lead in await practice.leads()] == sorted(receipt.id for receipt, _ in answers)
+
+
 async def test_a_reference_is_not_given_twice(practice: Practice) -> None:
     """When chance repeats itself, another reference is drawn, and the key is the same one's still."""
     practice.random = chain([1, 7, 2, 7, 7, 8], count(9))
@@ -333,6 +372,11 @@ class FaultyDatabase:
             return result
 
         return await self.database.write(firm_id, faulty)
+
+    async def write_together(
+        self, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
+    ) -> T:
+        return await by_itself(self, firm_id, work, task)
 
     async def ping(self) -> None:
         await self.database.ping()

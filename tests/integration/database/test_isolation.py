@@ -43,7 +43,7 @@ def arrange(tx: Transaction) -> None:
     tx.submissions.claim(submission(MINE.id), NOW)
     tx.leads.add(MINE)
     tx.leads.add(DONE)
-    record(tx, MINE.submitted(), [delivery(number, lead_id=MINE.id) for number in (1, 2, 3)])
+    record(tx, MINE.submitted(), owed=[delivery(number, lead_id=MINE.id) for number in (1, 2, 3)])
     tx.outbox.claim(NOW, 1, TOKEN)
 
 
@@ -76,7 +76,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "events.of_lead": ([], lambda tx: tx.events.of_lead(MINE.id)),
     "events.latest": ([], lambda tx: tx.events.latest(MINE.id, 100)),
     "outbox.confirmations": ([0, 0], lambda tx: [tx.outbox.confirmations(NOW, to, 9) for to in (None, MINE.email)]),
-    "outbox.sent": (False, lambda tx: tx.outbox.sent(delivery(1).id, TOKEN, NOW)),
+    "outbox.sent": (0, lambda tx: tx.outbox.sent([delivery(1).id], TOKEN, NOW)),
     "outbox.postpone": (False, lambda tx: tx.outbox.postpone(delivery(1).id, TOKEN, LATER, "error")),
     "outbox.give_back": (False, lambda tx: tx.outbox.give_back(delivery(1).id, TOKEN, NOW, "error")),
     "outbox.fail": (False, lambda tx: tx.outbox.fail(delivery(1).id, TOKEN, "error")),
@@ -106,7 +106,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "people.prune_sessions": (None, lambda tx: tx.people.prune_sessions(LATER)),
     "leads.add": (None, lambda tx: tx.leads.add(THEIRS)),
     "events.add": (None, lambda tx: tx.events.add(MINE.submitted()) and None),
-    "outbox.add": (None, lambda tx: tx.outbox.add([delivery(9, lead_id=THEIRS.id)], tx.events.add(THEIRS.submitted()))),
+    "outbox.add": (None, lambda tx: record(tx, THEIRS.submitted(), owed=[delivery(9, lead_id=THEIRS.id)])),
     "people.add": (None, lambda tx: tx.people.add(user(2, email=user(1).email), "other hash")),
     "people.open_session": (None, lambda tx: tx.people.open_session(session(2))),
     "outbox.claim": ([delivery(9).id], lambda tx: [due.delivery_id for due in tx.outbox.claim(LATER, 100, OTHER)]),

@@ -152,7 +152,7 @@ async def test_erasing(database: Database) -> None:
             tx.leads.add(lead(number))
             receipt = Receipt(lead(number).id, lead(number).reference, NOW)
             tx.submissions.claim(Submission(f"key {number}", "", receipt), NOW)
-            record(tx, lead(number).submitted(), [delivery(number)])
+            record(tx, lead(number).submitted(), owed=[delivery(number)])
 
     def erase(tx: Transaction) -> None:
         tx.leads.remove(tx.leads.get(lead(1).id))

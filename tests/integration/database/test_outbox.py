@@ -33,14 +33,14 @@ async def owe(database: Database, *owed: Delivery) -> None:
 
     def work(tx: Transaction) -> None:
         tx.leads.add(lead())
-        record(tx, lead().submitted(), owed)
+        record(tx, lead().submitted(), owed=owed)
 
     await database.write(FIRST_FIRM, work)
 
 
 async def owe_more(database: Database, *owed: Delivery) -> None:
     """Owe deliveries for that lead because of another event."""
-    await database.write(FIRST_FIRM, lambda tx: record(tx, lead().submitted(), owed))
+    await database.write(FIRST_FIRM, lambda tx: record(tx, lead().submitted(), owed=owed))
 
 
 def owed(number: int, **changes: Any) -> Delivery:
@@ -63,7 +63,7 @@ def settlements(token: UUID, number: int = 1) -> dict[str, Callable[[Transaction
     """The three ways to settle a claim, by what they make of the delivery."""
     found = delivery(number).id
     return {
-        Status.SENT: lambda tx: tx.outbox.sent(found, token, NOW),
+        Status.SENT: lambda tx: bool(tx.outbox.sent([found], token, NOW)),
         Status.PENDING: lambda tx: tx.outbox.postpone(found, token, NOW + LEASE, "not now"),
         Status.FAILED: lambda tx: tx.outbox.fail(found, token, "never"),
     }
@@ -189,6 +189,28 @@ async def test_who_lost_a_claim_settles_nothing(database: Database, settled: Sta
     for late in (*settlements(ONE).values(), *settlements(TWO).values()):
         assert not await database.write(FIRST_FIRM, late)
     assert await view(database) == after
+
+
+@given(lost=st.sets(st.integers(1, 9)))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_many_are_settled_as_sent(database: Database, lost: set[int]) -> None:
+    """Of those that were claimed together, however many, all are settled whose claim was not lost."""
+    ids = [delivery(number).id for number in range(1, 10)]
+
+    def work(tx: Transaction) -> None:
+        tx.leads.add(lead())
+        record(tx, lead().submitted(), owed=[owed(number) for number in range(1, 10)])
+        tx.outbox.claim(NOW, 100, ONE)
+        for number in lost:
+            assert tx.outbox.postpone(delivery(number).id, ONE, NOW, "not now")
+
+        assert tx.outbox.sent(ids, TWO, NOW) == 0
+        assert tx.outbox.sent(ids, ONE, NOW) == 9 - len(lost)
+        assert {each.delivery_id.int for each in tx.outbox.claim(NOW, 100, TWO)} == lost
+        raise TakenBack
+
+    with pytest.raises(TakenBack):
+        await database.write(FIRST_FIRM, work)
 
 
 @pytest.mark.parametrize(("error", "shown"), [("535 wrong password", "535 wrong password"), (None, "not now")])
@@ -389,7 +411,7 @@ async def test_claims_and_settlements(database: Database, steps: list[tuple[str,
 
     def work(tx: Transaction) -> None:
         tx.leads.add(lead())
-        record(tx, lead().submitted(), [owed(number) for number in (1, 2, 3)])
+        record(tx, lead().submitted(), owed=[owed(number) for number in (1, 2, 3)])
         now, due, holders = NOW, dict.fromkeys((1, 2, 3), NOW), dict[int, list[UUID]]()
         for tick, (step, number) in enumerate(steps):
             if step == "wait":

@@ -243,8 +243,8 @@ def owing(numbers: range) -> Callable[[Transaction], None]:
     def work(tx: Transaction) -> None:
         for number in numbers:
             tx.leads.add(lead(number))
-            event_id = tx.events.add(Event(UUID(int=number), EventKind.SUBMITTED, NOW, PROSPECT, {}))
-            tx.outbox.add([delivery(number)], event_id)
+            [event_id] = tx.events.add(Event(UUID(int=number), EventKind.SUBMITTED, NOW, PROSPECT, {}))
+            tx.outbox.add([(delivery(number), event_id)])
 
     return work
 

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from itertools import count
@@ -145,6 +145,26 @@ async def test_waiting_transactions_share_a_commit(path: Path, spy: Spy) -> None
         assert others == [None] * len(others)
         assert await stored(database) == [*range(1, LARGEST_GROUP + 10)]
     assert spy.commits == 4  # the slow one, a full group, the rest, and the reading
+
+
+async def test_waiting_tasks_of_one_work_are_one_call(path: Path) -> None:
+    """Tasks of the same work that wait together are one call of it, and each by itself where that fails."""
+    calls: list[list[int]] = []
+
+    def store(tx: Transaction, numbers: Sequence[int]) -> list[int]:
+        calls.append([*numbers])
+        if len(numbers) > 1 and 3 in numbers:
+            raise Broken
+        tx.leads.add(*map(lead, numbers))
+        return [*numbers]
+
+    async with opened(path) as database:
+        together = await asyncio.gather(*(database.write_together(FIRST_FIRM, store, number) for number in (1, 2)))
+        alone = await asyncio.gather(*(database.write_together(FIRST_FIRM, store, number) for number in (3, 4)))
+
+        assert (together, alone) == ([1, 2], [3, 4])
+        assert calls == [[1, 2], [3, 4], [3], [4]]
+        assert await stored(database) == [1, 2, 3, 4]
 
 
 @pytest.mark.attack(169)

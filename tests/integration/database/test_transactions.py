@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.records import FIRST_FIRM, NOW, delivery, lead, session, user
 
 from leadintake.application.database import Database, LeadQuery, Submission, Transaction
@@ -17,13 +19,17 @@ class Broken(Exception):
     """What goes wrong in the middle of a transaction."""
 
 
+class Refusal(Exception):
+    """What one task of several is told."""
+
+
 def store_all(tx: Transaction) -> None:
     """Store one of everything."""
     tx.people.add(user(), "hash")
     tx.people.open_session(session())
     tx.submissions.claim(Submission("key", "fingerprint", Receipt(lead().id, lead().reference, NOW)), NOW)
     tx.leads.add(lead())
-    record(tx, lead().submitted(), [delivery()])
+    record(tx, lead().submitted(), owed=[delivery()])
 
 
 def add_lead(tx: Transaction, number: int) -> None:
@@ -92,6 +98,52 @@ async def test_one_failure_is_nobody_elses(database: Database) -> None:
     succeeded = [number for number in range(1, 101) if number % 3]
     assert [answer for answer in answers if not isinstance(answer, Broken)] == succeeded
     assert sorted(view.id.int for view in stored) == succeeded
+
+
+async def test_tasks_together(database: Database) -> None:
+    """Each task gets what came of it, be it a result, what its work refused, or what its work raised for it alone."""
+
+    def store(tx: Transaction, numbers: Sequence[int]) -> list[int | Refusal]:
+        if 7 in numbers:
+            raise Broken
+        taken = [number for number in numbers if number != 5]
+        tx.leads.add(*map(lead, taken))
+        return [number if number in taken else Refusal() for number in numbers]
+
+    answers: list[object] = [
+        *await asyncio.gather(
+            *(database.write_together(FIRST_FIRM, store, number) for number in range(1, 10)), return_exceptions=True
+        )
+    ]
+    stored = await database.read(FIRST_FIRM, lambda tx: tx.leads.page(LeadQuery(oldest_first=True)))
+
+    assert isinstance(answers.pop(6), Broken)
+    assert isinstance(answers.pop(4), Refusal)
+    assert answers == [1, 2, 3, 4, 6, 8, 9]
+    assert sorted(view.id.int for view in stored) == answers
+
+
+@given(sizes=st.lists(st.integers(0, 150), max_size=3))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_many_at_once_are_all_stored(database: Database, sizes: list[int]) -> None:
+    """However many leads and events are added at once: all are there, and ids of events count up in their order."""
+
+    def work(tx: Transaction) -> None:
+        known: list[int] = []
+        for size in sizes:
+            some = [lead(number) for number in range(len(known) + 1, len(known) + size + 1)]
+            tx.leads.add(*some)
+            ids = tx.events.add(*(each.submitted() for each in some))
+            known += ids
+            assert [tx.events.of_lead(each.id)[0].id for each in some] == ids
+        assert known == sorted(set(known))
+        assert (
+            sum(sizes) == tx.leads.count(LeadQuery(limit=1000)) == tx.leads.count(LeadQuery(words=["ada"], limit=1000))
+        )
+        raise Broken
+
+    with pytest.raises(Broken):
+        await database.write(FIRST_FIRM, work)
 
 
 async def test_a_reader_sees_one_moment(database: Database) -> None:

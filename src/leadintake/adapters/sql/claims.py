@@ -5,16 +5,20 @@ machine that makes it, so that the server sees how far that clock is off, and mo
 so by whole minutes: what is less than half of one is the way to the server, and no clock that is wrong.
 """
 
+from functools import cache
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from leadintake.adapters.sql.as_json import JSON
+from leadintake.adapters.sql.hot import Row, run, scalar
 from leadintake.adapters.sql.tables import UNSETTLED, UtcDateTime, deliveries, leads
 from leadintake.application.database import Letter
-from leadintake.domain.delivery import Purpose, Status
+from leadintake.domain.delivery import Status
 
 HERE = deliveries.c.firm_id == sa.bindparam("firm")
 
@@ -63,19 +67,26 @@ RAN_OUT = _claim(deliveries.c.due_at <= NOW + SERVER_IS_AHEAD, deliveries.c.stat
 OF_THE_FUTURE = _claim(deliveries.c.due_at > sa.bindparam("furthest"), deliveries.c.status == Status.PENDING)
 CLAIMED = (
     sa.select(
-        *(deliveries.c[name] for name in ("id", "purpose", "recipient", "attempts", "message_id", "created_at")),
-        *(deliveries.c[name] for name in ("give_up_at", "event_id", "lead_id")),
+        *(deliveries.c[name] for name in ("purpose", "recipient", "message_id", "created_at", "give_up_at", "lead_id")),
         *(leads.c[name] for name in ("reference", "first_name", "last_name", "email", "resume_name")),
+        deliveries.c.id.label("delivery_id"),
+        deliveries.c.attempts.label("attempt"),
+        sa.cast(deliveries.c.event_id, sa.Text).label("event_id"),
     )
     .join_from(deliveries, leads)
     .where(HERE, UNSETTLED, deliveries.c.due_at == LEASED_UNTIL, deliveries.c.claim_token == sa.bindparam("token"))
 )
 
+_letters = msgspec.json.Decoder(list[Letter])
 
-def letter(row: sa.Row[tuple[object, ...]], *, is_rescued: bool) -> Letter:
-    """A row of CLAIMED as what is sent; it was rescued when an earlier claim ran out."""
-    return Letter(
-        row.id, Purpose(row.purpose), row.recipient, row.attempts, row.message_id,
-        row.created_at, row.give_up_at, str(row.event_id),
-        row.lead_id, row.reference, row.first_name, row.last_name, row.email, row.resume_name, is_rescued,
-    )  # fmt: skip
+
+def letters(connection: sa.Connection, claim: Row) -> list[Letter]:
+    """What is sent of all that a claim has by now."""
+    return _letters.decode(scalar(run(connection, _as_json(connection.dialect.name), claim)))
+
+
+@cache
+def _as_json(database: str) -> sa.Select[Any]:
+    json, found = JSON[database], CLAIMED.subquery("found")
+    row = json.named({column.name: json.of(column) for column in found.c})
+    return sa.select(sa.literal_column(json.rows(row))).select_from(found)

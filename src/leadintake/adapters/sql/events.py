@@ -5,7 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql.hot import insert, scalar
+from leadintake.adapters.sql.hot import insert
 from leadintake.adapters.sql.tables import events, users
 from leadintake.application.views import EventView
 from leadintake.domain.events import Actor, ActorKind, Event, EventKind
@@ -24,19 +24,21 @@ class SqlEvents:
         self._connection = connection
         self._firm_id = firm_id
 
-    def add(self, event: Event) -> int:
-        """Store an event and return its id."""
-        row = {
-            "firm_id": self._firm_id,
-            "lead_id": event.lead_id,
-            "kind": event.kind,
-            "at": event.at,
-            "actor_kind": event.actor.kind,
-            "actor_id": event.actor.id,
-            "data": dict(event.data),
-        }
-        added: int = scalar(insert(self._connection, events, row, returning=events.c.id))
-        return added
+    def add(self, *new: Event) -> list[int]:
+        """Store events and return their ids, which count up in the order of the events."""
+        rows = [
+            {
+                "firm_id": self._firm_id,
+                "lead_id": event.lead_id,
+                "kind": event.kind,
+                "at": event.at,
+                "actor_kind": event.actor.kind,
+                "actor_id": event.actor.id,
+                "data": dict(event.data),
+            }
+            for event in new
+        ]
+        return sorted(event_id for (event_id,) in insert(self._connection, events, rows, returning=events.c.id))
 
     def of_lead(self, lead_id: UUID, *, after: int = 0, limit: int | None = None) -> list[EventView]:
         """The timeline of a lead behind an event, oldest first; at most `limit`, or all. Empty when there is none."""

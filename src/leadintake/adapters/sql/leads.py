@@ -1,6 +1,6 @@
 """Leads: stored, changed and erased."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -39,18 +39,19 @@ class SqlLeads:
         self._firm_id = firm_id
         self._locks = locks
 
-    def add(self, lead: Lead) -> None:
-        """Store a new lead, and its search words unless it is in quarantine; raises ReferenceTaken."""
-        found = _words(lead)
-        row = _columns(lead) | {"id": lead.id, "firm_id": self._firm_id, "words": _joined(found)}
+    def add(self, *new: Lead) -> None:
+        """Store new leads, and their search words unless they are in quarantine; raises ReferenceTaken."""
+        found = [(lead, _words(lead)) for lead in new]
+        rows = [
+            _columns(lead) | {"id": lead.id, "firm_id": self._firm_id, "words": _joined(words)} for lead, words in found
+        ]
         try:
-            insert(self._connection, leads, row)
+            insert(self._connection, leads, rows)
         except IntegrityError as error:
             if "reference" in str(error.orig):
                 raise ReferenceTaken from error
             raise
-        if not lead.quarantine:
-            self._index(lead, found)
+        self._index((lead, words) for lead, words in found if not lead.quarantine)
 
     def get(self, lead_id: UUID) -> Lead:
         """Load a lead to change it, locked until a writing transaction ends; raises NotFound.
@@ -79,7 +80,7 @@ class SqlLeads:
     def release(self, lead: Lead) -> None:
         """Store a lead that was in quarantine until now, and the search words that it was stored with."""
         self.save(lead)
-        self._index(lead, self._one(WORDS, lead.id).words.split())
+        self._index([(lead, self._one(WORDS, lead.id).words.split())])
 
     def remove(self, lead: Lead) -> None:
         """Delete the lead with its notes, search words, deliveries and submission key. Its events stay.
@@ -131,8 +132,8 @@ class SqlLeads:
     def _is(self, lead_id: UUID) -> sa.ColumnElement[bool]:
         return sa.and_(leads.c.firm_id == self._firm_id, leads.c.id == lead_id)
 
-    def _index(self, lead: Lead, found: list[str]) -> None:
-        insert(self._connection, lead_words, *(self._word(lead, word) for word in found))
+    def _index(self, found: Iterable[tuple[Lead, list[str]]]) -> None:
+        insert(self._connection, lead_words, [self._word(lead, word) for lead, words in found for word in words])
 
     def _word(self, lead: Lead, word: str) -> dict[str, object]:
         return {"firm_id": self._firm_id, "word": word, "created_at": lead.created_at, "lead_id": lead.id}

@@ -1,14 +1,16 @@
 """The outbox: deliveries owed, claimed under a lease, and settled by whoever still holds it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from leadintake.adapters.sql import claims, mails
-from leadintake.adapters.sql.hot import insert, run
-from leadintake.adapters.sql.tables import CONFIRMED, NOT_IN_QUARANTINE, UNSETTLED, deliveries, leads
+from leadintake.adapters.sql.hot import batches, insert, run
+from leadintake.adapters.sql.tables import CONFIRMED, NOT_IN_QUARANTINE, UNSETTLED, Id, deliveries, leads
 from leadintake.application.database import Letter
 from leadintake.application.ports import Clock
 from leadintake.application.views import DeliveryView, OwedMail
@@ -29,12 +31,8 @@ ALL_CONFIRMATIONS = (
 TAKE_TURNS = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("counted"), 0)))
 
 NEXT = sa.select(sa.func.min(deliveries.c.due_at)).where(HERE, UNSETTLED)
-SETTLE = sa.update(deliveries).where(
-    HERE, deliveries.c.id == sa.bindparam("delivery"), deliveries.c.claim_token == sa.bindparam("token")
-)
-SENT = SETTLE.values(
-    status=Status.SENT.value, sent_at=sa.bindparam("at"), due_at=None, claim_token=None, last_error=None
-)
+CLAIMED = sa.update(deliveries).where(HERE, deliveries.c.claim_token == sa.bindparam("token"))
+SETTLE = CLAIMED.where(deliveries.c.id == sa.bindparam("delivery"))
 POSTPONED = SETTLE.values(
     status=Status.PENDING.value, due_at=sa.bindparam("until"), claim_token=None, last_error=sa.bindparam("error")
 )
@@ -48,6 +46,16 @@ GIVEN_BACK = SETTLE.values(
 FAILED = SETTLE.values(status=Status.FAILED.value, due_at=None, claim_token=None, last_error=sa.bindparam("error"))
 
 
+@cache
+def _sent(count: int) -> sa.Update:
+    """The statement that settles so many."""
+    ids = [sa.bindparam(f"delivery_{n}", type_=Id) for n in range(count)]
+    some = CLAIMED.where(deliveries.c.id.in_(ids))
+    return some.values(
+        status=Status.SENT.value, sent_at=sa.bindparam("at"), due_at=None, claim_token=None, last_error=None
+    )
+
+
 class SqlOutbox:
     """The deliveries of one firm, in one transaction. `clock` is the machine's, where several share the database."""
 
@@ -57,10 +65,9 @@ class SqlOutbox:
         self._locks = locks
         self._clock = clock
 
-    def add(self, owed: Iterable[Delivery], event_id: int) -> None:
-        """Owe deliveries because of an event."""
-        if rows := [self._row(delivery, event_id) for delivery in owed]:
-            insert(self._connection, deliveries, *rows)
+    def add(self, owed: Iterable[tuple[Delivery, int]]) -> None:
+        """Owe deliveries, each because of an event, of which this is the id."""
+        insert(self._connection, deliveries, [self._row(delivery, event_id) for delivery, event_id in owed])
 
     def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count.
@@ -91,19 +98,24 @@ class SqlOutbox:
             "until": now + LEASE,
         }
         is_rescuing = rescue and self._take(claims.RAN_OUT, claim, 1)
-        rescued = {row.id for row in self._connection.execute(claims.CLAIMED, claim)} if is_rescuing else set()
+        rescued = {one.delivery_id for one in claims.letters(self._connection, claim)} if is_rescuing else set()
         taken = len(rescued)
         for statement in (claims.OF_THE_FUTURE, claims.PENDING):
             if taken < limit:
                 taken += self._take(statement, claim, limit - taken)
         if not taken:
             return []
-        rows = self._connection.execute(claims.CLAIMED, claim)
-        return [claims.letter(row, is_rescued=row.id in rescued) for row in rows]
+        letters = claims.letters(self._connection, claim)
+        return [replace(one, is_rescued=True) if one.delivery_id in rescued else one for one in letters]
 
-    def sent(self, delivery_id: UUID, token: UUID, at: datetime) -> bool:
-        """Mark a claimed delivery as sent; False when the claim was lost."""
-        return self._settle(SENT, {"delivery": delivery_id, "token": token, "at": at})
+    def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
+        """Mark deliveries as sent that were claimed together; returns how many, without those whose claim was lost."""
+        settled = 0
+        for some in batches(delivery_ids):
+            ids = {f"delivery_{n}": delivery_id for n, delivery_id in enumerate(some)}
+            values = {"firm": self._firm_id, "token": token, "at": at, **ids}
+            settled += run(self._connection, _sent(len(some)), values).rowcount
+        return settled
 
     def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
         """Let a claimed delivery wait for its next attempt until then; False when the claim was lost."""

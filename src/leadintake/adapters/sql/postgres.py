@@ -4,7 +4,7 @@ The work of a transaction is a plain function here as on SQLite. SQLAlchemy runs
 whenever a statement is under way.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -18,9 +18,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from leadintake.adapters.sql.transaction import SqlTransaction
+from leadintake.application.database import Transaction, by_itself
 from leadintake.application.ports import Clock
 from leadintake.domain.errors import Unavailable
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
@@ -95,6 +97,12 @@ class PostgresDatabase:
             return work(SqlTransaction(connection, firm_id, locks=True, clock=self._now))
 
         return await self._run(self._engine, run)
+
+    async def write_together(
+        self, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
+    ) -> T:
+        """Like `write`, and each task in a transaction of its own: the server commits those together that wait."""
+        return await by_itself(self, firm_id, work, task)
 
     async def ping(self) -> None:
         """Raise Unavailable unless the server answers, takes changes, and makes them durable."""

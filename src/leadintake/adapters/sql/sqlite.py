@@ -7,6 +7,7 @@ twenty times lower, because SQLite's lock is never fought over and one fsync ser
 import asyncio
 import logging
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from leadintake.adapters.sql.transaction import SqlTransaction
 from leadintake.adapters.together import Together
 from leadintake.domain.errors import Unavailable
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 LOCK_TIMEOUT_MS = 5_000
@@ -37,12 +39,17 @@ CHECKPOINT_PAGES = 8_000
 logger = logging.getLogger(__name__)
 
 
+Work = Callable[[SqlTransaction, Sequence[Any]], Sequence[Any]]
+"""What comes of each of some tasks; an exception is raised for whoever asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work for the writer, and for which firm."""
+    """A task for the writer, for which firm it is, and the work that does it together with others of its kind."""
 
     firm_id: UUID
-    work: Callable[[SqlTransaction], Any]
+    work: Work
+    task: Any
 
 
 class SqliteDatabase:
@@ -79,7 +86,13 @@ class SqliteDatabase:
 
     async def write(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
         """Run work in the writer thread and return once its changes are durable."""
-        written: T = await self._writer.do(Job(firm_id, work))
+        return await self.write_together(firm_id, _each_by_itself, work)
+
+    async def write_together(
+        self, firm_id: UUID, work: Callable[[SqlTransaction, Sequence[A]], Sequence[T | Exception]], task: A
+    ) -> T:
+        """Like `write`, and in one call with the tasks of the same work that wait at the same moment."""
+        written: T = await self._writer.do(Job(firm_id, work, task))
         return written
 
     async def ping(self) -> None:
@@ -133,14 +146,14 @@ class SqliteDatabase:
 
 
 def _commit(connection: sa.Connection, group: Sequence[Job]) -> list[Any]:
-    """Run a group in one transaction. Where a job raises, run all again, behind savepoints: it takes back only itself.
+    """Run a group in one transaction. Where work raises, run each job behind a savepoint: it takes back only itself.
 
     Savepoints around every job would cost a fifth of a submission, and jobs seldom raise. A commit that fails is not
     tried again, because it may have succeeded.
     """
     with connection.begin() as transaction:
         try:
-            return [job.work(SqlTransaction(connection, job.firm_id)) for job in group]
+            return _run_together(connection, group)
         except Exception as error:
             if _is_everybodys(error):
                 raise
@@ -148,16 +161,29 @@ def _commit(connection: sa.Connection, group: Sequence[Job]) -> list[Any]:
             if len(group) == 1:
                 return [error]
     with connection.begin():
-        return [_run(connection, job) for job in group]
+        return [_run_alone(connection, job) for job in group]
 
 
-def _run(connection: sa.Connection, job: Job) -> Any:
+def _run_together(connection: sa.Connection, group: Sequence[Job]) -> list[Any]:
+    """What comes of each job. Those of the same work and firm are one call of it: a statement can serve all of them."""
+    outcomes: list[Any] = [None] * len(group)
+    kinds: defaultdict[tuple[UUID, Work], list[int]] = defaultdict(list)
+    for place, job in enumerate(group):
+        kinds[job.firm_id, job.work].append(place)
+    for (firm_id, work), places in kinds.items():
+        results = work(SqlTransaction(connection, firm_id), [group[place].task for place in places])
+        for place, result in zip(places, results, strict=True):
+            outcomes[place] = result
+    return outcomes
+
+
+def _run_alone(connection: sa.Connection, job: Job) -> Any:
     """What comes of a job, or the exception that it ends in."""
     sqlite = connection.connection.driver_connection
     assert sqlite is not None  # noqa: S101 - it is open: the transaction has begun
     sqlite.execute("SAVEPOINT job")
     try:
-        result = job.work(SqlTransaction(connection, job.firm_id))
+        (result,) = job.work(SqlTransaction(connection, job.firm_id), [job.task])
     except Exception as error:
         if _is_everybodys(error):
             raise
@@ -165,6 +191,10 @@ def _run(connection: sa.Connection, job: Job) -> Any:
         return error
     sqlite.execute("RELEASE job")
     return result
+
+
+def _each_by_itself(tx: SqlTransaction, works: Sequence[Callable[[SqlTransaction], Any]]) -> list[Any]:
+    return [work(tx) for work in works]
 
 
 def _is_everybodys(error: Exception) -> bool:

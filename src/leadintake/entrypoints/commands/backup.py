@@ -114,8 +114,8 @@ async def _forget(copied: Kept, live: Kept, lead: LeadView) -> None:
 
     def work(tx: Transaction) -> None:
         tx.leads.remove(tx.leads.get(lead.id))
-        for event in timeline[len(tx.events.of_lead(lead.id)) :]:
-            tx.events.add(Event(lead.id, event.kind, event.at, _known(tx, event.actor), event.data))
+        missing = timeline[len(tx.events.of_lead(lead.id)) :]
+        tx.events.add(*[Event(lead.id, one.kind, one.at, _known(tx, one.actor), one.data) for one in missing])
 
     await copied.database.write(copied.firm_id, work)
     await copied.files.remove(lead.resume_path)
