@@ -22,6 +22,7 @@ CASES: dict[tuple[int, int], Targets] = {
 }
 """What is wanted of their rate, of the time within which 99 % are answered, and of their processor time."""
 
+BESIDE = "service with a worker beside it"
 SYNCED = "synced peer"
 """The peer when it syncs files and mails, so that a power cut takes as little from it as from the service."""
 
@@ -31,18 +32,19 @@ Found = dict[tuple[str, int, int], list[Measured]]
 def measure(bench: Bench) -> None:
     """Both in turn, and the ceilings in the same rounds."""
     found: Found = {}
-    late: dict[str, list[float]] = {"service": [], "peer": [], SYNCED: []}
+    late: dict[str, list[float]] = {"service": [], BESIDE: [], "peer": [], SYNCED: []}
     files, files_alone, commits = list[float](), list[float](), list[float]()
     disk = bench.folder("create/disk")
     database = _empty_database(bench.folder("create/commits"))
     with (
         service(bench.folder("create/service")) as ours,
+        service(bench.folder("create/beside"), BESIDE, LEADINTAKE_WORKER="separate") as beside,
         peer(bench.folder("create/peer")) as theirs,
         peer(bench.folder("create/synced"), SYNCED, PEER_SYNC="1") as synced,
     ):
-        for server in (ours, theirs, synced):
+        for server in (ours, beside, theirs, synced):
             loaded(server, size=USUAL[0], seconds=bench.form.warm_up)
-        cases = [(*case, server) for case in CASES for server in (ours, theirs)]
+        cases = [(*case, server) for case in CASES for server in (ours, beside, theirs)]
         for size, connections, server in bench.rounds("create", [(*USUAL, synced), *cases]):
             answers = bench.work / "answers"
             one = loaded(server, size=size, connections=connections, seconds=bench.form.seconds, answers=str(answers))
@@ -55,8 +57,9 @@ def measure(bench: Bench) -> None:
                 files_alone.append(synced_files(disk, size, CEILING_SECONDS, with_folder=False))
                 commits.append(batched_commits(database, CEILING_SECONDS))
     for (size, connections), targets in CASES.items():
-        ours_, theirs_ = found["service", size, connections], found["peer", size, connections]
-        bench.add(*_rows(f"{size // 1000:,} KB, {connections} at once", ours_, theirs_, targets))
+        what, theirs_ = f"{size // 1000:,} KB, {connections} at once", found["peer", size, connections]
+        bench.add(*_rows(what, found["service", size, connections], theirs_, targets))
+        bench.add(*_rows(f"{what}, with a worker beside", found[BESIDE, size, connections], theirs_, targets))
     usual = found["service", *USUAL]
     bench.add(*_rows("100 KB, 16 at once, against the peer when it syncs", usual, found[SYNCED, *USUAL]))
     durable = _rates(usual)
@@ -69,6 +72,7 @@ def measure(bench: Bench) -> None:
             peer=late["peer"], better="less", target=Target(1000, 100, "figure")),
         Row("mails", "the same against the peer when it syncs", "ms", late["service"], peer=late[SYNCED],
             better="less"),
+        Row("mails", "the same with a worker beside", "ms", late[BESIDE], peer=late["peer"], better="less"),
     )  # fmt: skip
 
 

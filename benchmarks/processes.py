@@ -31,7 +31,7 @@ class NotMeasured(Exception):
 
 @dataclass
 class Server:
-    """A process that serves HTTP, and its children. `mails` is the folder in which its mails appear."""
+    """A process that serves HTTP, its children, and its worker where that is a process of its own."""
 
     name: str
     url: str
@@ -39,6 +39,7 @@ class Server:
     folder: Path
     leads_path: str = "/"
     token: str | None = None
+    worker: psutil.Process | None = None
 
     @property
     def mails(self) -> Path:
@@ -51,12 +52,13 @@ class Server:
         return self.folder / "uploads"
 
     def cpu(self) -> float:
-        """Seconds of processor time so far, of the whole tree of processes."""
-        return cpu_of(self.process)
+        """Seconds of processor time so far, of all its processes."""
+        return cpu_of(self.process) + (cpu_of(self.worker) if self.worker else 0)
 
     def memory(self) -> float:
         """Megabytes of memory: what is its own, and its share of what is shared."""
-        return sum(_pss(process) for process in _tree(self.process)) / MEGABYTE
+        processes = _tree(self.process) + (_tree(self.worker) if self.worker else [])
+        return sum(map(_pss, processes)) / MEGABYTE
 
 
 def cpu_of(process: psutil.Process) -> float:

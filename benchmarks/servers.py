@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -27,14 +28,22 @@ PEER_PYTHON = Path(sys.prefix) / "peer" / "bin" / "python"
 
 @contextmanager
 def service(folder: Path, name: str = "service", **environ: str) -> Iterator[Server]:
-    """`leadintake serve` on a data folder, with the worker inside it; settings go with their full names."""
+    """`leadintake serve` on a data folder; settings go with their full names.
+
+    The worker is inside it, unless the settings say that it is a process of its own, which is started too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), folder / "log.txt"
     url = f"http://127.0.0.1:{port}"
     settings = {"LEADINTAKE_DATA_DIR": str(folder), "LEADINTAKE_PORT": str(port), **NO_LIMITS, **environ}
     with running([program("leadintake"), "serve"], folder, settings, log) as process:
         first_answer(f"{url}/health/ready", process, log)
-        yield Server(name, url, psutil.Process(process.pid), folder, "/public/leads")
+        server = Server(name, url, psutil.Process(process.pid), folder, "/public/leads")
+        if environ.get("LEADINTAKE_WORKER") != "separate":
+            yield server
+            return
+        with running([program("leadintake"), "worker"], folder, settings, folder / "worker.txt") as worker:
+            yield replace(server, worker=psutil.Process(worker.pid))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from leadintake.application.app import App
 from leadintake.application.views import LeadView
 from leadintake.domain.delivery import Purpose
 from leadintake.entrypoints.cli import COMMANDS
+from leadintake.entrypoints.lock import SENDING, held
 
 PASSWORD = "correct horse battery staple"
 
@@ -72,9 +73,15 @@ def test_misuse_is_exit_code_2(bare: Machine, arguments: list[str]) -> None:
     assert not bare.data_dir.exists()
 
 
-def test_a_worker_of_its_own_is_not_for_sqlite(bare: Machine) -> None:
-    """With SQLite only the serving process sends mail."""
-    assert "leadintake serve" in refusal(bare.run("worker"))
+def test_a_worker_beside_a_server_that_sends_is_refused(bare: Machine) -> None:
+    """With SQLite either the serving process sends mail, or the one worker beside it; never both."""
+    beside = {"LEADINTAKE_WORKER": "separate"}
+
+    assert "LEADINTAKE_WORKER" in refusal(bare.run("worker"))
+    assert "leadintake serve" in refusal(bare.run("worker", **beside))
+    assert bare.run("migrate").exit_code == 0
+    with held(bare.settings, SENDING):
+        assert refusal(bare.run("worker", **beside)).startswith("Another leadintake sends the mail of ")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,12 @@ def one_machine(tmp_path: Path) -> Deployment:
 
 
 @pytest.fixture
+def two_processes(one_machine: Deployment) -> Deployment:
+    """The same with a worker beside the server."""
+    return replace(one_machine, environ={**one_machine.environ, "LEADINTAKE_WORKER": "separate"}, workers=1)
+
+
+@pytest.fixture
 def many_machines(tmp_path: Path, s3: S3, redis: RedisServer) -> Iterator[Deployment]:
     """Two servers and two workers on PostgreSQL, S3, Redis, and a mail server that asks for TLS and a password."""
     authority = trustme.CA()
@@ -81,7 +87,7 @@ def many_machines(tmp_path: Path, s3: S3, redis: RedisServer) -> Iterator[Deploy
         )
 
 
-@pytest.fixture(params=["one_machine", "many_machines"])
+@pytest.fixture(params=["one_machine", "two_processes", "many_machines"])
 def deployment(request: pytest.FixtureRequest) -> Deployment:
     """Each set of engines."""
     found: Deployment = request.getfixturevalue(request.param)

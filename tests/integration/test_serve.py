@@ -13,11 +13,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.deployment import soon
 from tests.forked import Forked
 from tests.machine import Machine, refusal
 from tests.service import form
 
+from leadintake.entrypoints.worker import LONGEST_SLEEP
+
 READY_WITHIN = 20.0
+INSTEAD = "Stop it, or set LEADINTAKE_DATA_DIR."
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,30 @@ def test_one_process_serves_a_data_folder(tmp_path: Path, free_port: int) -> Non
 
         assert service.client.get("/health/ready").status_code == 200
 
-    assert second == migration == f"Another leadintake serves {tmp_path / 'data'}. Stop it, or set LEADINTAKE_DATA_DIR."
+    assert second == migration == f"Another leadintake serves {tmp_path / 'data'}. {INSTEAD}"
+
+
+def test_a_worker_beside_the_server(tmp_path: Path, free_port: int) -> None:
+    """Mail that another process owes goes out at once; while the worker runs, nothing else may send or migrate."""
+    written = tmp_path / "worker.txt"
+    with serving(tmp_path, free_port, LEADINTAKE_WORKER="separate") as service:
+        worker = Forked("worker", tmp_path, environ_of(tmp_path, free_port, {"LEADINTAKE_WORKER": "separate"}), written)
+        assert soon(lambda: written.exists() and "worker_started" in written.read_text())
+        began = time.monotonic()
+        service.client.post("/public/leads", **form()).raise_for_status()
+        mails = soon(lambda: [*(tmp_path / "data" / "mail").glob("[!.]*.eml")][1:])
+        took = time.monotonic() - began
+        service.stop()
+        inline = refused(tmp_path, free_port)
+        machine = Machine(tmp_path / "data")
+        machine.sql("UPDATE alembic_version SET version_num = '0000'")
+        migration = refusal(machine.run("migrate"))
+        worker.send_signal(signal.SIGTERM)
+
+        assert worker.wait(30) == 0
+    assert mails
+    assert took < LONGEST_SLEEP
+    assert inline == migration == f"Another leadintake sends the mail of {tmp_path / 'data'}. {INSTEAD}"
 
 
 def test_a_database_elsewhere_is_served_once_too(tmp_path: Path, free_port: int) -> None:

@@ -170,7 +170,6 @@ def test_names_of_others_are_none_of_our_business() -> None:
     ("given", "named"),
     [
         ({"DATABASE_URL": "postgresql://db/leads"}, "LEADINTAKE_SECRET_KEY"),
-        ({"LEADINTAKE_WORKER": "separate"}, "LEADINTAKE_WORKER"),
         ({"LEADINTAKE_FILES_REDIRECT": "on"}, "LEADINTAKE_FILES_REDIRECT"),
         ({"LEADINTAKE_MAIL_BACKEND": "smtp"}, "LEADINTAKE_SMTP_HOST"),
         ({"LEADINTAKE_SMTP_USERNAME": "ada"}, "LEADINTAKE_SMTP_USERNAME"),

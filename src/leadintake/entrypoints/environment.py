@@ -89,8 +89,6 @@ def _check(settings: Settings) -> None:
             "LEADINTAKE_SECRET_KEY is not set. With PostgreSQL it has to be, the same for every process: "
             "make one with `openssl rand -base64 48`."
         )
-    if settings.worker == "separate" and not settings.postgres_url:
-        raise BadSetting("LEADINTAKE_WORKER is 'separate': that needs PostgreSQL. Set DATABASE_URL, or leave it out.")
     if settings.files_redirect and not settings.files:
         raise BadSetting("LEADINTAKE_FILES_REDIRECT is 'on': that needs an object store. Set LEADINTAKE_FILES.")
     if settings.mail_backend == "smtp" and not settings.smtp_host:

@@ -1,4 +1,4 @@
-"""The lock of a data folder: one process serves it at a time."""
+"""The locks of a data folder: one process serves it at a time, and one sends its mail."""
 
 import fcntl
 import os
@@ -9,33 +9,41 @@ from pathlib import Path
 from leadintake.domain.errors import Refused
 from leadintake.entrypoints.settings import Settings
 
+SERVING = "serve"
+SENDING = "worker"
+DOES = {SERVING: "serves", SENDING: "sends the mail of"}
+
 
 class InUse(Refused):
-    """Another leadintake serves this data."""
+    """Another leadintake works on this data."""
 
 
 @contextmanager
-def held(settings: Settings) -> Iterator[None]:
-    """Hold the data folder, and a SQLite database too where it lies elsewhere; raises InUse. PostgreSQL needs no lock.
+def held(settings: Settings, *names: str) -> Iterator[None]:
+    """Hold locks of the data folder, or all, and of a SQLite database that lies elsewhere too; raises InUse.
 
-    The lock ends with the process at the latest, however that ends, and the file it is on stays.
+    PostgreSQL needs none. They end with the process at the latest, however that ends, and the files they are on stay.
     """
     if settings.postgres_url:
         yield
         return
-    files = [settings.data_dir / "serve.lock"]
-    if settings.database_url:
-        files.append(Path(f"{settings.database_path}.lock"))
     descriptors: list[int] = []
     try:
-        for file in files:
-            descriptors.append(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-            try:
-                fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                where = file.parent.absolute()
-                raise InUse(f"Another leadintake serves {where}. Stop it, or set LEADINTAKE_DATA_DIR.") from None
+        for name in names or DOES:
+            for file in _files(settings, name):
+                descriptors.append(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+                try:
+                    fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    does = f"{DOES[name]} {file.parent.absolute()}"
+                    raise InUse(f"Another leadintake {does}. Stop it, or set LEADINTAKE_DATA_DIR.") from None
         yield
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _files(settings: Settings, name: str) -> Iterator[Path]:
+    yield settings.data_dir / f"{name}.lock"
+    if settings.database_url:
+        yield Path(f"{settings.database_path}.{name}.lock")

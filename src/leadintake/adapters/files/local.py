@@ -137,7 +137,6 @@ class LocalUpload(Spool):
     def __init__(self, store: LocalFiles) -> None:
         self._store = store
         self._path = store.new_part()
-        self._kept = False
         super().__init__(store.pool, store.max_bytes, partial(create, self._path))
 
     async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
@@ -148,7 +147,7 @@ class LocalUpload(Spool):
         is written once for both, and a submission takes a twelfth less processor time.
         """
         resume = await self.run(partial(self._make_durable, judge))
-        self._kept = True  # Not before: nobody hears of a file whose request has gone meanwhile.
+        self._hop = None  # Not before: nobody hears of a file whose request has gone meanwhile, so it is cleaned up.
         return resume
 
     def _make_durable(self, judge: Callable[[Received], Resume]) -> Resume:
@@ -163,6 +162,6 @@ class LocalUpload(Spool):
 
     def _clean_up(self, hop: object) -> None:
         super()._clean_up(hop)
-        if self._file and not self._kept:
+        if self._file:
             with suppress(OSError):  # the sweep finds it
                 self._path.unlink()

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from leadintake.adapters.sql.hot import run_text
 from leadintake.adapters.sql.transaction import SqlTransaction
+from leadintake.adapters.sql.turn import Turns
 from leadintake.adapters.together import Together
 from leadintake.domain.errors import Unavailable
 
@@ -56,14 +57,12 @@ class SqliteDatabase:
     """Implements the Database port on one file. Open it inside a running event loop, and close it."""
 
     def __init__(self, path: Path, *, checkpoint: bool = True) -> None:
-        """`checkpoint` is for the one process that serves; no other may write the log back to the file.
-
-        SQLite before 3.51.3 can damage a database whose log two connections write back at once (sqlite.org/wal.html).
-        """
+        """`checkpoint` is for the one process that serves; no other need wait until the log is written back."""
         self._loop = asyncio.get_running_loop()
         self._writing = engine(path, "BEGIN IMMEDIATE", f"wal_autocheckpoint={CHECKPOINT_PAGES if checkpoint else 0}")
         self._reading = engine(path, "BEGIN", "query_only=ON", "wal_autocheckpoint=0")
         self._writer: Together[Job, Any] = Together("sqlite-writer", self._write, LARGEST_GROUP)
+        self._turns = Turns(path, LOCK_TIMEOUT_MS / 1000)
         self._written_by: sa.Connection | None = None
         self._idle: SimpleQueue[sa.Connection] = SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
@@ -111,6 +110,7 @@ class SqliteDatabase:
         while not self._idle.empty():
             self._idle.get().close()
         self._disconnect()
+        self._turns.close()
 
     def _disconnect(self) -> None:
         if self._written_by is not None:
@@ -135,8 +135,9 @@ class SqliteDatabase:
     def _write(self, group: Sequence[Job]) -> Sequence[Any]:
         """Commit a group. Where nobody's work counts, those behind fail too: a lock would hold up each group anew."""
         try:
-            self._written_by = self._written_by or self._writing.connect()
-            return _commit(self._written_by, group)
+            with self._turns.one():
+                self._written_by = self._written_by or self._writing.connect()
+                return _commit(self._written_by, group)
         except Exception as error:
             logger.exception("database_write_failed")
             self._disconnect()
@@ -199,7 +200,7 @@ def _each_by_itself(tx: SqlTransaction, works: Sequence[Callable[[SqlTransaction
 
 def _is_everybodys(error: Exception) -> bool:
     """Whether nobody's work counts: the disk is full, the file broken, and SQLite may have ended the transaction."""
-    return isinstance(error, DBAPIError | sqlite3.Error) and not isinstance(error, IntegrityError)
+    return isinstance(error, DBAPIError | sqlite3.Error | OSError) and not isinstance(error, IntegrityError)
 
 
 def engine(path: Path, begin: str, *pragmas: str) -> sa.Engine:

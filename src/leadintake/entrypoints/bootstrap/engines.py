@@ -69,6 +69,18 @@ async def bell(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[Ca
 
 
 @asynccontextmanager
+async def watched(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `wake` when another process has stored something. With PostgreSQL it rings the bell, and that does."""
+    if settings.postgres_url:
+        yield
+        return
+    from leadintake.adapters.sql import watch
+
+    async with watch.watched(settings.database_path, wake):
+        yield
+
+
+@asynccontextmanager
 async def files(settings: Settings) -> AsyncIterator[FileStore]:
     """An object store, or else the uploads folder; raises BadSetting or OSError."""
     if settings.files:

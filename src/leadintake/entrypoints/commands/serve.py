@@ -21,7 +21,7 @@ from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.http.connection import Connection
-from leadintake.entrypoints.lock import held
+from leadintake.entrypoints.lock import SENDING, SERVING, held
 from leadintake.entrypoints.settings import BadSetting, Settings
 
 DRAIN_SECONDS = 20
@@ -42,7 +42,8 @@ def serve() -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: sys.exit(0))
     schema.make_data_dir(settings)
-    with held(settings), _listening(settings) as listener:
+    locks = [SERVING] if settings.worker == "separate" else [SERVING, SENDING]
+    with held(settings, *locks), _listening(settings) as listener:
         click.echo(_welcome(settings, asyncio.run(_who_signs_in(settings))))
         _serve(settings, listener)
 

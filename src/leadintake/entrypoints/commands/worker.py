@@ -10,6 +10,8 @@ import structlog
 from leadintake.domain.errors import Refused
 from leadintake.entrypoints import bootstrap, environment, logs
 from leadintake.entrypoints import worker as outbox
+from leadintake.entrypoints.bootstrap import engines
+from leadintake.entrypoints.lock import SENDING, held
 from leadintake.entrypoints.settings import Settings
 
 GRACE = 20.0
@@ -20,10 +22,13 @@ log = structlog.get_logger()
 
 @click.command()
 def worker() -> None:
-    """Send mail and clear away what is no longer needed, until told to stop. Any number may run at once."""
+    """Send mail and clear away what is no longer needed, until told to stop.
+
+    With PostgreSQL any number may run at once, anywhere; with SQLite one, beside `leadintake serve`.
+    """
     settings = environment.read()
-    if not settings.postgres_url:
-        raise Refused("With SQLite the worker is a part of `leadintake serve`: one process has the database to itself.")
+    if not settings.postgres_url and settings.worker != "separate":
+        raise Refused("`leadintake serve` sends the mail itself. Set LEADINTAKE_WORKER to 'separate' for both.")
     logs.configure(settings.log_format)
     asyncio.run(_work(settings))
 
@@ -32,8 +37,10 @@ async def _work(settings: Settings) -> None:
     wake, stop = asyncio.Event(), asyncio.Event()
     for told in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(told, stop.set)
-    async with bootstrap.opened(settings, wake.set) as app, outbox.running(app, wake, grace=GRACE):
-        gc.freeze()  # As in serve: what is there now stays.
-        log.info("worker_started")
-        await stop.wait()
+    async with bootstrap.opened(settings, wake.set, is_server=False) as app:
+        with held(settings, SENDING):
+            async with engines.watched(settings, wake.set), outbox.running(app, wake, grace=GRACE):
+                gc.freeze()  # As in serve: what is there now stays.
+                log.info("worker_started")
+                await stop.wait()
     log.info("worker_stopped")

@@ -1,0 +1,135 @@
+"""Several processes on one SQLite file: they write in turn, and hear of each other."""
+
+import asyncio
+import fcntl
+import multiprocessing
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+from tests.deployment import soon
+from tests.records import FIRST_FIRM, lead
+
+from leadintake.adapters.sql.sqlite import SqliteDatabase
+from leadintake.adapters.sql.turn import Turns
+from leadintake.adapters.sql.watch import watched
+from leadintake.application.database import LeadQuery, Transaction
+from leadintake.domain.errors import Unavailable
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqliteDatabase]:
+    """The database, as a process of its own has it open: locks belong to whoever opened their file."""
+    database = SqliteDatabase(path)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def adding(number: int) -> Callable[[Transaction], None]:
+    """Work that stores a lead."""
+    return lambda tx: tx.leads.add(lead(number))
+
+
+def hold(path: Path) -> None:
+    """Take a turn and never end it."""
+    with Turns(path, 1).one():
+        signal.pause()
+
+
+async def test_nobody_writes_out_of_turn(path: Path) -> None:
+    """Of two that write all the time each has its turns, and while one has its own, nobody else can take one."""
+    holders: list[str] = []
+
+    def writing(who: str, number: int) -> Callable[[Transaction], None]:
+        def work(tx: Transaction) -> None:
+            with open(f"{path}-turn", "rb") as other, pytest.raises(BlockingIOError):  # noqa: PTH123 - no pathlib name
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            holders.append(who)
+            tx.leads.add(lead(number))
+
+        return work
+
+    async with opened(path) as one, opened(path) as two:
+        for number in range(1, 61, 2):
+            await asyncio.gather(
+                one.write(FIRST_FIRM, writing("one", number)), two.write(FIRST_FIRM, writing("two", number + 1))
+            )
+        found = await one.read(FIRST_FIRM, lambda tx: tx.leads.count(LeadQuery(limit=100)))
+
+    assert found == 60
+    assert (holders.count("one"), holders.count("two")) == (30, 30)
+
+
+async def test_a_turn_ends_with_its_process(path: Path) -> None:
+    """A process that dies in its turn holds up nobody, and one that fails in it neither."""
+    dying = multiprocessing.get_context("fork").Process(target=hold, args=(path,))
+    async with opened(path) as database:
+        await database.write(FIRST_FIRM, adding(1))
+        assert await asyncio.to_thread(lambda: Path(f"{path}-turn").stat().st_mode & 0o777) == 0o600
+        dying.start()
+        turns = Turns(path, 0)
+        assert soon(lambda: not is_free(turns))
+        writing = asyncio.ensure_future(database.write(FIRST_FIRM, adding(2)))
+        await asyncio.sleep(0.05)
+        assert not writing.done()
+        assert dying.pid
+        os.kill(dying.pid, signal.SIGKILL)
+        await writing
+        dying.join()
+        with pytest.raises(ZeroDivisionError):
+            await database.write(FIRST_FIRM, lambda _: 1 // 0)
+
+        assert is_free(turns)
+        turns.close()
+
+
+def is_free(turns: Turns) -> bool:
+    """Whether a turn can be had at once."""
+    try:
+        with turns.one():
+            return True
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.attack(169)
+async def test_a_turn_that_does_not_come(path: Path) -> None:
+    """Where another process keeps its turn for too long, writing is refused and reading works; then all is well."""
+    async with opened(path) as database:
+        database._turns = Turns(path, patience=0.05)  # noqa: SLF001 - five seconds are long for a test
+        other = Turns(path, 1)
+        with other.one():
+            with pytest.raises(Unavailable):
+                await database.write(FIRST_FIRM, adding(1))
+            assert await database.read(FIRST_FIRM, lambda tx: tx.leads.count(LeadQuery())) == 0
+        await database.write(FIRST_FIRM, adding(2))
+        other.close()
+
+        assert await database.read(FIRST_FIRM, lambda tx: tx.leads.count(LeadQuery())) == 1
+
+
+async def test_another_process_is_heard(path: Path) -> None:
+    """Whoever watches is woken when somebody else has committed, and not while nobody does."""
+    woken = asyncio.Event()
+    async with watched(path, woken.set), opened(path) as database:
+        await asyncio.wait_for(woken.wait(), 10)  # Something may have been stored before.
+        woken.clear()
+        await asyncio.sleep(0.2)
+        assert not woken.is_set()
+        await database.write(FIRST_FIRM, adding(1))
+        await asyncio.wait_for(woken.wait(), 10)
+
+
+async def test_a_file_that_cannot_be_watched(tmp_path: Path) -> None:
+    """Nothing depends on it: the log says so, and it is tried again."""
+    with capture_logs() as logs:
+        async with watched(tmp_path / "missing" / "leadintake.db", lambda: None):
+            await asyncio.sleep(0.05)
+
+    assert [line["event"] for line in logs] == ["watch_failed"]
