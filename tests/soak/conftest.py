@@ -14,13 +14,13 @@ from tests import redis_server
 from tests.redis_server import RedisServer
 from tests.s3 import S3, shared
 from tests.soak.ledger import QUICK, Row, Scale, shown, written
-from tests.soak.setups import mail, many_machines, on_postgres, on_sqlite, one_machine, server
+from tests.soak.setups import mail, many_machines, on_postgres, on_sqlite, one_machine, server, two_processes
 
 ROW = pytest.StashKey[Row]()
 ROWS = pytest.StashKey[list[Row]]()
 SEED = pytest.StashKey[int]()
 
-__all__ = ["mail", "many_machines", "on_postgres", "on_sqlite", "one_machine", "server"]
+__all__ = ["mail", "many_machines", "on_postgres", "on_sqlite", "one_machine", "server", "two_processes"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

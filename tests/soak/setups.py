@@ -11,11 +11,11 @@ from tests.deployment import Deployment, Running, parsed
 from tests.documents import pdf
 from tests.integration.test_backup_under_load import command as started
 from tests.integration.test_backup_under_load import outcome
-from tests.integration.test_end_to_end import LET_LEASES_END, many_machines, one_machine
+from tests.integration.test_end_to_end import LET_LEASES_END, many_machines, one_machine, two_processes
 from tests.postgres import Postgres
 from tests.smtp import MailServer
 
-__all__ = ["many_machines", "one_machine"]
+__all__ = ["many_machines", "one_machine", "two_processes"]
 
 OnPostgres = Callable[[int, int], Deployment]
 """Makes a deployment of so many servers and workers."""

@@ -19,7 +19,7 @@ AT_ONCE = {"console": 128, "smtp": 8}
 """How many mails a process has under way at most, by where they go."""
 
 
-@pytest.fixture(params=["one_machine", "many_machines"])
+@pytest.fixture(params=["one_machine", "two_processes", "many_machines"])
 def deployment(request: pytest.FixtureRequest) -> Deployment:
     """Each set of engines, without limits."""
     found: Deployment = request.getfixturevalue(request.param)
