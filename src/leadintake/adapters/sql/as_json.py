@@ -60,7 +60,7 @@ def _postgres_moment(at: str) -> str:
 
 JSON = {
     "sqlite": Json(
-        rows=lambda row: f"CAST(json_group_array({row}) AS BLOB)",  # Bytes, because text would be decoded, and encoded again.
+        rows=lambda row: f"CAST(json_group_array({row}) AS BLOB)",  # Text would be decoded, and encoded again.
         pair=lambda records: f"json_array({records})",
         record=lambda pairs: f"json_object({pairs})",
         an_id=lambda blob: f"hex({blob})",

@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 Binds = list[tuple[str, Callable[[Any], Any]]]
 """Which value of a row each parameter of a statement is, in the statement's order, and how the driver wants it."""
 
-MOST_ROWS = 64
+SIZES = (64, 32)
 
 
 def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> DBAPICursor:
@@ -41,13 +41,13 @@ def insert(
 
 
 def batches(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Rows in parts of 64, 32, 16 and so on, each for one statement: so there are few different ones to be prepared.
+    """Rows in parts, each for one statement: of 64, of 32, and what is left, so that there are not many to prepare.
 
     At each statement the driver gives up the interpreter's lock, and has to get it back.
     """
     at = 0
     while left := len(rows) - at:
-        count = min(1 << (left.bit_length() - 1), MOST_ROWS)
+        count = next((size for size in SIZES if left >= size), left)
         yield rows[at : at + count]
         at += count
 
