@@ -147,7 +147,7 @@ class LocalUpload(Spool):
         is written once for both, and a submission takes a twelfth less processor time.
         """
         resume = await self.run(partial(self._make_durable, judge))
-        self._hop = None  # Not before: nobody hears of a file whose request has gone meanwhile, so it is cleaned up.
+        self._hop = None  # Nothing is left to clean up; till now there was, as nobody may have waited for it.
         return resume
 
     def _make_durable(self, judge: Callable[[Received], Resume]) -> Resume:

@@ -31,8 +31,8 @@ ALL_CONFIRMATIONS = (
 TAKE_TURNS = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("counted"), 0)))
 
 NEXT = sa.select(sa.func.min(deliveries.c.due_at)).where(HERE, UNSETTLED)
-CLAIMED = sa.update(deliveries).where(HERE, deliveries.c.claim_token == sa.bindparam("token"))
-SETTLE = CLAIMED.where(deliveries.c.id == sa.bindparam("delivery"))
+STILL_CLAIMED = sa.update(deliveries).where(HERE, deliveries.c.claim_token == sa.bindparam("token"))
+SETTLE = STILL_CLAIMED.where(deliveries.c.id == sa.bindparam("delivery"))
 POSTPONED = SETTLE.values(
     status=Status.PENDING.value, due_at=sa.bindparam("until"), claim_token=None, last_error=sa.bindparam("error")
 )
@@ -50,7 +50,7 @@ FAILED = SETTLE.values(status=Status.FAILED.value, due_at=None, claim_token=None
 def _sent(count: int) -> sa.Update:
     """The statement that settles so many."""
     ids = [sa.bindparam(f"delivery_{n}", type_=Id) for n in range(count)]
-    some = CLAIMED.where(deliveries.c.id.in_(ids))
+    some = STILL_CLAIMED.where(deliveries.c.id.in_(ids))
     return some.values(
         status=Status.SENT.value, sent_at=sa.bindparam("at"), due_at=None, claim_token=None, last_error=None
     )

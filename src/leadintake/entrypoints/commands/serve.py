@@ -1,4 +1,4 @@
-"""`leadintake serve`: the service and its worker in one process."""
+"""`leadintake serve`: the service, and its worker unless that is a process of its own."""
 
 import asyncio
 import errno
