@@ -28,6 +28,10 @@ class Call:
         """Whether it is such a call, for the write-ahead log of the database."""
         return self.name == name and "-wal>" in self.arguments.partition(",")[0]
 
+    def syncs(self, path: str) -> bool:
+        """Whether it has the kernel sync what has a name that ends so, among others."""
+        return self.name == "io_submit" and f"{path}>" in self.arguments and "IOCB_CMD_FSYNC" in self.arguments
+
 
 @contextmanager
 def attached(pid: int, into: Path, *options: str) -> Iterator[None]:
@@ -61,6 +65,7 @@ def calls(of: Path) -> list[Call]:
     return sorted(found, key=lambda call: call.began)
 
 
-def injected(of: Path) -> int:
-    """How many faults struck."""
-    return sum(path.read_text(errors="replace").count("(INJECTED)") for path in of.parent.glob(f"{of.name}.*"))
+def injected(of: Path, name: str) -> int:
+    """How many faults struck calls of a name."""
+    texts = (path.read_text(errors="replace") for path in of.parent.glob(f"{of.name}.*"))
+    return sum(f" {name}(" in line and "(INJECTED)" in line for text in texts for line in text.splitlines())

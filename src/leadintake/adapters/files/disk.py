@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -48,13 +49,20 @@ def write(file: FileIO, content: bytes | bytearray) -> None:
         written += file.write(memoryview(content)[written:])
 
 
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable; raises OSError."""
+@contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    """The descriptor of a folder; raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable; raises OSError."""
+    with opened(folder) as descriptor:
+        os.fsync(descriptor)
 
 
 async def done(hop: Future[T]) -> T:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from leadintake.adapters.files.disk import THREADS, OpenFile, chunks, create, done, sync, write
+from leadintake.adapters.files.keeping import Arrival, Keeper, Named
 from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, checked
 from leadintake.adapters.files.spool import Spool
 from leadintake.application.ports import Received
@@ -38,12 +39,14 @@ class LocalFiles:
         self.max_bytes = max_bytes
         self.inspect = inspect
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self.keeper = Keeper(folder)
         self._process = uuid4().hex
         self._parts = itertools.count()
 
     def close(self) -> None:
         """Return once the threads are done with what they began."""
         self.pool.shutdown()
+        self.keeper.close()
 
     def at(self, path: str) -> Path:
         """The file of a path; raises FileUnavailable unless it is a bare name."""
@@ -140,25 +143,30 @@ class LocalUpload(Spool):
         super().__init__(store.pool, store.max_bytes, partial(create, self._path))
 
     async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
-        """See the port. All of it is one hop to a thread: a second one would cost more than what is done there.
+        """See the port.
 
         A failed fsync is never tried again: the next would succeed, because what was not written counts as written.
         The name comes before the content is safe, since nobody knows of it before a lead does: so the disk's journal
         is written once for both, and a submission takes a twelfth less processor time.
         """
-        resume = await self.run(partial(self._make_durable, judge))
+        arrival = Arrival(partial(self._name, judge))
+        if self._file:  # It did not fit the buffer, and no other file should wait while all of it is read.
+            named = await self.run(arrival.name)
+            arrival = Arrival(lambda: named)
+        self._hop = arrival.over
+        try:
+            resume = await self._store.keeper.keep(arrival)
+        except OSError as error:
+            raise Unavailable from error
         self._hop = None  # Nothing is left to clean up; till now there was, as nobody may have waited for it.
         return resume
 
-    def _make_durable(self, judge: Callable[[Received], Resume]) -> Resume:
+    def _name(self, judge: Callable[[Received], Resume]) -> Named:
         resume = judge(self.received(self._store.inspect))
         path = self._store.at(resume.path)
         file = self.save()
         self._path = self._path.rename(path)
-        os.fsync(file.fileno())
-        file.close()
-        sync(self._store.folder)
-        return resume
+        return Named(file, resume)
 
     def _clean_up(self, hop: object) -> None:
         super()._clean_up(hop)

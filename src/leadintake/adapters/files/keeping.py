@@ -1,0 +1,85 @@
+"""Files that have arrived get their names and become durable, all that wait at the same moment together."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from typing import NamedTuple
+
+from leadintake.adapters.files.disk import opened
+from leadintake.adapters.files.syncing import Syncing
+from leadintake.adapters.together import Together
+from leadintake.domain.lead import Resume
+
+LARGEST_GROUP = 32
+"""Files. More submissions hardly ever wait at once, and each may hold a buffer."""
+
+
+class Named(NamedTuple):
+    """A file that has its final name, and is open."""
+
+    file: FileIO
+    resume: Resume
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that is there once `name` was called. `over` is done when its thread is done with it."""
+
+    name: Callable[[], Named]
+    over: Future[None] = field(default_factory=Future)
+
+
+class Keeper:
+    """Keeps the files of one folder, by one thread.
+
+    With four threads that wait for each other at the interpreter's lock, a submission costs a fifth more.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._syncing = Syncing(LARGEST_GROUP + 1)
+        self._waiting = Together("keeper", self._keep, LARGEST_GROUP)
+
+    def close(self) -> None:
+        """Return once what was begun is done."""
+        self._waiting.finish()
+        self._waiting.join()
+
+    async def keep(self, arrival: Arrival) -> Resume:
+        """Return once file and name are durable, and the file is closed.
+
+        Raises what `name` raises, or OSError; then the file may have its name, and must be removed.
+        """
+        return await self._waiting.do(arrival)
+
+    def _keep(self, arrivals: Sequence[Arrival]) -> list[Resume | Exception]:
+        outcomes = [_named(arrival) for arrival in arrivals]
+        files = [each.file for each in outcomes if isinstance(each, Named)]
+        try:
+            failures = iter(self._sync(files))
+        finally:
+            for file in files:
+                file.close()
+            for arrival in arrivals:
+                arrival.over.set_result(None)
+        return [next(failures) or each.resume if isinstance(each, Named) else each for each in outcomes]
+
+    def _sync(self, files: Sequence[FileIO]) -> list[OSError | None]:
+        """What went wrong with each; a name is as safe as its folder."""
+        if not files:
+            return []
+        try:
+            with opened(self._folder) as folder:
+                of_folder, *of_files = self._syncing.all([folder, *(file.fileno() for file in files)])
+        except OSError as error:
+            return [error] * len(files)
+        return [of_folder or of_file for of_file in of_files]
+
+
+def _named(arrival: Arrival) -> Named | Exception:
+    try:
+        return arrival.name()
+    except Exception as error:  # noqa: BLE001 - it is raised where this file, and no other, was to be kept
+        return error
