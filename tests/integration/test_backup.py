@@ -192,6 +192,16 @@ def test_everybody_signs_in_again(past: Past, backup: Path, fresh: Machine) -> N
     assert signed_in.refresh_token
 
 
+def test_a_backup_that_was_looked_at_is_whole(backup: Path, fresh: Machine) -> None:
+    """Nothing that only looks changes a byte of the database."""
+    database = backup / "leadintake.db"
+    was = database.read_bytes()
+    assert Machine(backup).run("doctor", "--hashes").exit_code == 0
+
+    assert database.read_bytes() == was
+    assert fresh.run("restore", str(backup)).exit_code == 0
+
+
 def test_a_copy_by_hand_is_as_good(backup: Path, fresh: Machine) -> None:
     """A backup that is served as it is sends nothing either, and signs nobody in."""
     shutil.copytree(backup, fresh.data_dir)
@@ -330,6 +340,19 @@ def test_what_is_there_is_never_overwritten(
     assert fresh.run("users", "add", "somebody@example.org", "--name", "Somebody", **there).exit_code == 0
 
     assert "something is in users" in refusal(fresh.run("restore", str(backup), **there))
+    assert not fresh.settings.database_path.exists()
+
+
+@pytest.mark.parametrize("command", ["restore", "migrate"])
+def test_a_log_without_its_database_is_not_written_into_another(backup: Path, fresh: Machine, command: str) -> None:
+    """SQLite would take it for the new database's, and damage that. It may have leads that are nowhere else."""
+    fresh.data_dir.mkdir()
+    log = fresh.data_dir / "leadintake.db-wal"
+    log.write_bytes(b"the last leads")
+    arguments = [str(backup)] if command == "restore" else []
+
+    assert "leadintake.db-wal is there" in refusal(fresh.run(command, *arguments))
+    assert log.read_bytes() == b"the last leads"
     assert not fresh.settings.database_path.exists()
 
 

@@ -298,6 +298,13 @@ def cut(machine: Machine, lead: LeadView) -> None:
     os.truncate(machine.settings.uploads_dir / lead.resume_path, 10)
 
 
+def keep_a_turn(machine: Machine, _: LeadView) -> None:
+    """Let nobody write to the database."""
+    turn = Path(f"{machine.settings.database_path}-turn")
+    turn.unlink()
+    turn.mkdir(mode=0o700)
+
+
 def swap(machine: Machine, lead: LeadView) -> None:
     """Change a lead's file and not its size."""
     (machine.settings.uploads_dir / lead.resume_path).write_bytes(bytes(lead.resume_size))
@@ -333,6 +340,7 @@ def tear(machine: Machine, _: LeadView) -> None:
         (expose, "data folder\twrong\tOther users can open"),
         (neglect, "outbox\twrong\tMail is due since"),
         (give_up, "outbox\twrong\t1 notifications of attorneys failed"),
+        (keep_a_turn, "database\twrong\tNothing can be written to it: [Errno 21] Is a directory"),
         (tear, "database\twrong\tleads refers to firms that are not there"),
     ],
 )

@@ -225,6 +225,17 @@ def test_a_database_elsewhere_is_served_once_too(tmp_path: Path, free_port: int)
         assert refused(tmp_path, free_port + 1, **other).startswith("Another leadintake serves")
 
 
+@pytest.mark.parametrize("name", ["data", "link"])
+def test_another_data_folder_is_served_once_too(tmp_path: Path, free_port: int, name: str) -> None:
+    """By whichever name a database is found."""
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    with serving(tmp_path, free_port):
+        url = f"sqlite:///{tmp_path}/{name}/leadintake.db"
+        other = {"DATABASE_URL": url, "LEADINTAKE_DATA_DIR": str(tmp_path / "other")}
+
+        assert refused(tmp_path, free_port + 1, **other).startswith("Another leadintake serves")
+
+
 def test_the_command_line_works_beside_the_server(tmp_path: Path, free_port: int) -> None:
     """A user added while the service runs signs in at once; one who is deactivated is out at once."""
     with serving(tmp_path, free_port) as service:

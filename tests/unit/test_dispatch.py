@@ -13,7 +13,7 @@ from tests.letters import letter
 from tests.records import FIRST_FIRM
 
 from leadintake.application.database import by_itself
-from leadintake.application.dispatch import Dispatch
+from leadintake.application.dispatch import Dispatch, Sent, settle_sent
 from leadintake.application.owing import MailRules, Owing
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, SEND_TIMEOUT, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
@@ -255,3 +255,14 @@ async def test_stopping() -> None:
         await sending
 
     assert database.settled == []
+
+
+def test_mails_that_went_out_at_other_times_are_marked_so() -> None:
+    """What waited for the database to come back may be settled together, and still has its own time, to a second."""
+    database = Settlements()
+    moments = [NOW, NOW + timedelta(milliseconds=5), NOW + timedelta(minutes=2)]
+    tx: Any = SimpleNamespace(outbox=database)
+    settled = settle_sent(tx, [Sent(UUID(int=number), TOKEN, at) for number, at in enumerate(moments)])
+
+    assert settled == [True] * 3
+    assert [at for *_, at in database.settled] == [moments[1], moments[1], moments[2]]

@@ -96,7 +96,7 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001 - one poisonous letter must not stop the others
             return await self._settle_failure(letter, token, f"Unexpected {type(error).__name__}", permanent=False)
         sent = Sent(letter.delivery_id, token, self.now())
-        is_settled = await self._stored(lambda: self.database.write_together(self.firm_id, _settle_sent, sent))
+        is_settled = await self._stored(lambda: self.database.write_together(self.firm_id, settle_sent, sent))
         return Outcome(letter, Status.SENT, answer, is_settled)
 
     async def give_back(self, claimed: Iterable[tuple[Letter, UUID]], reason: str | None = None) -> None:
@@ -155,17 +155,17 @@ class Dispatch:
             wait = min(2 * wait, STORE_AGAIN_AFTER_AT_MOST)
 
 
-def _settle_sent(tx: Transaction, sent: Sequence[Sent]) -> list[bool]:
-    """Mark deliveries as sent, those that were claimed together at once; whether each still had its claim.
+def settle_sent(tx: Transaction, sent: Sequence[Sent]) -> list[bool]:
+    """Mark deliveries as sent, those claimed together and sent in the same second at once; whether each had its claim.
 
     Raises ClaimLost where one of several had lost it.
     """
-    claimed: defaultdict[UUID, list[Sent]] = defaultdict(list)
+    groups: defaultdict[tuple[UUID, datetime], list[Sent]] = defaultdict(list)
     for each in sent:
-        claimed[each.token].append(each)
+        groups[each.token, each.at.replace(microsecond=0)].append(each)
     settled = sum(
-        tx.outbox.sent([each.delivery_id for each in together], token, together[-1].at)
-        for token, together in claimed.items()
+        tx.outbox.sent([each.delivery_id for each in group], token, max(each.at for each in group))
+        for (token, _), group in groups.items()
     )
     if len(sent) > 1 and settled < len(sent):
         raise ClaimLost

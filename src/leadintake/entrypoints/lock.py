@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from leadintake.domain.errors import Refused
-from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings import DATABASE, Settings
 
 SERVING = "serve"
 SENDING = "worker"
@@ -31,7 +31,7 @@ def held(settings: Settings, *names: str) -> Iterator[None]:
     try:
         for name in names or DOES:
             for file in _files(settings, name):
-                descriptors.append(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+                descriptors.append(_opened(file))
                 try:
                     fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -43,7 +43,20 @@ def held(settings: Settings, *names: str) -> Iterator[None]:
             os.close(descriptor)
 
 
+def _opened(file: Path) -> int:
+    """A file to lock, of its folder's owner, also where root makes it."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    if os.geteuid() == 0:
+        owner = file.parent.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
+
+
 def _files(settings: Settings, name: str) -> Iterator[Path]:
-    yield settings.data_dir / f"{name}.lock"
-    if settings.database_url:
-        yield Path(f"{settings.database_path}.{name}.lock")
+    """That of the data folder, and that of a database elsewhere, which may be another data folder."""
+    folder, database = settings.data_dir.resolve(), settings.database_path.resolve()
+    yield folder / f"{name}.lock"
+    if database.name != DATABASE:
+        yield database.with_name(f"{database.name}.{name}.lock")
+    elif database.parent != folder:
+        yield database.with_name(f"{name}.lock")

@@ -12,6 +12,9 @@ from leadintake.entrypoints import defaults, parsers
 
 PREFIX = "LEADINTAKE_"
 
+DATABASE = "leadintake.db"
+"""The file in the data folder, where no other database is named."""
+
 LARGEST_RESUME = 2**30
 """No setting allows more, so no resume that was ever taken is larger."""
 
@@ -197,7 +200,7 @@ class Settings:
     @property
     def database_path(self) -> Path:
         """The file of the SQLite database, if that is the database."""
-        return parsers.sqlite_path(self.database_url) if self.database_url else self.data_dir / "leadintake.db"
+        return parsers.sqlite_path(self.database_url) if self.database_url else self.data_dir / DATABASE
 
     @property
     def needs_data_dir(self) -> bool:

@@ -13,7 +13,7 @@ from tests.records import FIRST_FIRM, NOW, SECOND_FIRM
 
 from leadintake.adapters.sql import migrate
 from leadintake.adapters.sql.postgres import PostgresDatabase, connect, opened
-from leadintake.adapters.sql.sqlite import SqliteDatabase, engine
+from leadintake.adapters.sql.sqlite import WAL, SqliteDatabase, engine
 from leadintake.adapters.sql.tables import firms, metadata
 from leadintake.application.database import Database
 
@@ -30,7 +30,7 @@ def make(connection: sa.Connection) -> None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite database with a second firm."""
     path = tmp_path_factory.mktemp("template") / "leadintake.db"
-    with engine(path, "BEGIN").connect() as connection:
+    with engine(path, "BEGIN", WAL).connect() as connection:
         make(connection)
     return path
 

@@ -108,17 +108,16 @@ async def stored(database: SqliteDatabase) -> list[int]:
     return sorted(view.id.int for view in found)
 
 
-@pytest.mark.parametrize(("checkpoint", "pages"), [(True, 8000), (False, 0)])
-async def test_writer_settings(path: Path, spy: Spy, checkpoint: bool, pages: int) -> None:  # noqa: FBT001 - a parameter
-    """The writer syncs each commit (2 is FULL), overwrites what it deletes, waits for a lock, checkpoints if it may."""
+async def test_writer_settings(path: Path, spy: Spy) -> None:
+    """The writer syncs each commit (2 is FULL), overwrites what it deletes, waits for a lock, writes the log back."""
     names = [
         "journal_mode", "synchronous", "foreign_keys", "secure_delete",
         "busy_timeout", "wal_autocheckpoint", "query_only",
     ]  # fmt: skip
-    async with opened(path, checkpoint=checkpoint) as database:
+    async with opened(path) as database:
         found = await database.write(FIRST_FIRM, lambda _: [spy.pragma(name) for name in names])
 
-    assert found == ["wal", 2, 1, 1, 5000, pages, 0]
+    assert found == ["wal", 2, 1, 1, 5000, 8000, 0]
 
 
 async def test_reader_settings(path: Path, spy: Spy) -> None:
@@ -195,7 +194,9 @@ async def test_who_keeps_an_error_keeps_nothing_open(path: Path, spy: Spy) -> No
             with pytest.raises(Unavailable) as kept:
                 await database.ping()
 
-    assert kept.value.__cause__ is None
+    assert str(kept.value.__cause__) == "database is locked"
+    assert kept.value.__cause__
+    assert kept.value.__cause__.__traceback__ is None
     assert not path.with_name(f"{path.name}-wal").exists()
 
 
@@ -357,7 +358,7 @@ async def test_closing(path: Path) -> None:
         await stored(database)
     async with opened(path) as again:
         assert await stored(again) == [*range(1, 101)]
-    assert {file.name for file in path.parent.iterdir()} == {"leadintake.db", "leadintake.db-turn"}
+    assert {file.name for file in path.parent.iterdir()} == {path.name, f"{path.name}-turn", f"{path.name}-door"}
 
 
 async def test_erasing_what_was_folded_otherwise(path: Path) -> None:

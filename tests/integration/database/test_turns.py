@@ -5,6 +5,8 @@ import fcntl
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -98,6 +100,52 @@ def is_free(turns: Turns) -> bool:
         return False
 
 
+def test_who_had_a_turn_lets_others_go_first(path: Path) -> None:
+    """However long a turn takes, who asks for one gets it before a process that always has something to write."""
+    taken, is_over = 0, threading.Event()
+
+    def write_all_the_time() -> None:
+        nonlocal taken
+        turns = Turns(path, 5)
+        while not is_over.is_set():
+            with turns.one():
+                taken += 1
+                time.sleep(0.005)
+        turns.close()
+
+    busy, other = threading.Thread(target=write_all_the_time), Turns(path, 5)
+    busy.start()
+    waited: list[int] = []
+    for _ in range(20):
+        before = taken
+        with other.one():
+            waited.append(taken - before)
+    is_over.set()
+    busy.join()
+    other.close()
+
+    assert max(waited) <= 3
+
+
+def test_turns_are_of_the_file_and_not_of_its_name(path: Path, tmp_path: Path) -> None:
+    """A process that knows the database by another name waits for the same turns."""
+    (tmp_path / "link.db").symlink_to(path)
+    one, other = Turns(path, 0), Turns(tmp_path / "link.db", 0)
+    with one.one():
+        assert not is_free(other)
+
+    assert is_free(other)
+
+
+def test_what_root_makes_is_the_databases_owners(path: Path) -> None:
+    """A command that root runs once must not take writing away from the service's user."""
+    if os.geteuid() == 0:
+        os.chown(path, 12345, 12345)
+    assert is_free(Turns(path, 0))
+
+    assert {Path(f"{path}{of}").stat().st_uid for of in ("", "-turn", "-door")} == {path.stat().st_uid}
+
+
 @pytest.mark.attack(169)
 async def test_a_turn_that_does_not_come(path: Path) -> None:
     """Where another process keeps its turn for too long, writing is refused and reading works; then all is well."""
@@ -105,8 +153,9 @@ async def test_a_turn_that_does_not_come(path: Path) -> None:
         database._turns = Turns(path, patience=0.05)  # noqa: SLF001 - five seconds are long for a test
         other = Turns(path, 1)
         with other.one():
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable) as refused:
                 await database.write(FIRST_FIRM, adding(1))
+            assert str(refused.value.__cause__) == "Another process writes to the database."
             assert await database.read(FIRST_FIRM, lambda tx: tx.leads.count(LeadQuery())) == 0
         await database.write(FIRST_FIRM, adding(2))
         other.close()

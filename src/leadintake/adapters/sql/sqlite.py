@@ -37,8 +37,10 @@ READERS = 2
 CHECKPOINT_PAGES = 8_000
 """Of 4 KiB. A hot page is written back once for eight times at the default of 1,000; the log takes 32 MB."""
 
-logger = logging.getLogger(__name__)
+WAL = "journal_mode=WAL"
+"""For whoever makes or migrates a database. It stays with the file; a backup that is looked at must not change."""
 
+logger = logging.getLogger(__name__)
 
 Work = Callable[[SqlTransaction, Sequence[Any]], Sequence[Any]]
 """What comes of each of some tasks; an exception is raised for whoever asked."""
@@ -56,10 +58,9 @@ class Job:
 class SqliteDatabase:
     """Implements the Database port on one file. Open it inside a running event loop, and close it."""
 
-    def __init__(self, path: Path, *, checkpoint: bool = True) -> None:
-        """`checkpoint` is for the one process that serves; no other need wait until the log is written back."""
+    def __init__(self, path: Path) -> None:
         self._loop = asyncio.get_running_loop()
-        self._writing = engine(path, "BEGIN IMMEDIATE", f"wal_autocheckpoint={CHECKPOINT_PAGES if checkpoint else 0}")
+        self._writing = engine(path, "BEGIN IMMEDIATE", f"wal_autocheckpoint={CHECKPOINT_PAGES}")
         self._reading = engine(path, "BEGIN", "query_only=ON", "wal_autocheckpoint=0")
         self._writer: Together[Job, Any] = Together("sqlite-writer", self._write, LARGEST_GROUP)
         self._turns = Turns(path, LOCK_TIMEOUT_MS / 1000)
@@ -143,7 +144,8 @@ class SqliteDatabase:
             self._disconnect()
             if not _is_everybodys(error):
                 return [error] * len(group)
-        raise Unavailable  # Without its cause, which is logged, and whose traceback would keep the connection open.
+            why = str(getattr(error, "orig", error))
+        raise Unavailable from OSError(why)  # The cause itself is logged; its traceback would keep the connection open.
 
 
 def _commit(connection: sa.Connection, group: Sequence[Job]) -> list[Any]:
@@ -204,7 +206,7 @@ def _is_everybodys(error: Exception) -> bool:
 
 
 def engine(path: Path, begin: str, *pragmas: str) -> sa.Engine:
-    """An engine whose connections are durable (WAL, synchronous FULL), strict (foreign keys), and begin as told.
+    """An engine whose connections are durable (synchronous FULL), strict (foreign keys), and begin as told.
 
     They overwrite what they delete, so that who was erased is not left in the file. Not every SQLite does by itself.
     """
@@ -215,8 +217,7 @@ def engine(path: Path, begin: str, *pragmas: str) -> sa.Engine:
         hide_parameters=True,  # An error that is logged must not carry names and addresses.
         connect_args={"isolation_level": None, "check_same_thread": False},
     )
-    durable = ("journal_mode=WAL", "synchronous=FULL")
-    settings = (f"busy_timeout={LOCK_TIMEOUT_MS}", *durable, "foreign_keys=ON", "secure_delete=ON", *pragmas)
+    settings = (f"busy_timeout={LOCK_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", *pragmas)
 
     @sa.event.listens_for(made, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:

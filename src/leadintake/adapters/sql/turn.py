@@ -16,33 +16,55 @@ LOOK_AGAIN_AFTER = 0.001
 
 
 class Turns:
-    """The turns of one process, in which one thread writes."""
+    """The turns of one process, in which one thread writes.
+
+    Who waits stands at a door, and who had a turn goes there again before the next. Without it, a process that always
+    has something to write would take turn after turn while the other sleeps.
+    """
 
     def __init__(self, database: Path, patience: float) -> None:
         """`patience` is for how many seconds a turn is waited for."""
-        self._path = f"{database}-turn"
+        self._database = database.resolve()  # By whichever name it is opened, the turns are the same.
         self._patience = patience
-        self._descriptor: int | None = None
+        self._turn: int | None = None
+        self._door: int | None = None
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """Take a turn; raises OSError, TimeoutError among them. It ends with the process at the latest."""
-        if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._turn = turn = self._lock("turn") if self._turn is None else self._turn
+        self._door = door = self._lock("door") if self._door is None else self._door
         until = time.monotonic() + self._patience
-        while not _is_locked(self._descriptor):
-            if time.monotonic() > until:
-                raise TimeoutError("Another process writes to the database.")
-            time.sleep(LOOK_AGAIN_AFTER)
+        _take(door, until)
+        try:
+            _take(turn, until)
+        finally:
+            fcntl.flock(door, fcntl.LOCK_UN)
         try:
             yield
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            fcntl.flock(turn, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Take no more turns."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
+        for lock in (self._turn, self._door):
+            if lock is not None:
+                os.close(lock)
+
+    def _lock(self, name: str) -> int:
+        """A file to lock, of the database's owner, also where root makes it, as SQLite does with its files."""
+        descriptor = os.open(f"{self._database}-{name}", os.O_RDWR | os.O_CREAT, 0o600)
+        if os.geteuid() == 0:
+            owner = self._database.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        return descriptor
+
+
+def _take(lock: int, until: float) -> None:
+    while not _is_locked(lock):
+        if time.monotonic() > until:
+            raise TimeoutError("Another process writes to the database.")
+        time.sleep(LOOK_AGAIN_AFTER)
 
 
 def _is_locked(descriptor: int) -> bool:

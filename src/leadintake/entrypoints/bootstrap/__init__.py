@@ -42,13 +42,11 @@ async def opened(
     settings: Settings,
     wake: Callable[[], None],
     *,
-    is_server: bool = True,
     now: Clock = lambda: datetime.now(UTC),
 ) -> AsyncIterator[App]:
     """The application on what the settings say, until the context ends; raises NotReady, BadSetting or OSError.
 
-    `wake` is called, in the event loop, when there is something to send. Only the one process that serves writes the
-    database's log back to its file; any other says that it is not the server.
+    `wake` is called, in the event loop, when there is something to send.
     """
     found = await schema.found(settings)
     if found is not Schema.CURRENT:
@@ -62,7 +60,7 @@ async def opened(
     async with AsyncExitStack() as opening:
         mailer = await opening.enter_async_context(engines.mailer(settings))
         files = await opening.enter_async_context(engines.files(settings))
-        database = await opening.enter_async_context(engines.database(settings, is_server=is_server))
+        database = await opening.enter_async_context(engines.database(settings))
         wake = await opening.enter_async_context(engines.bell(settings, wake))
         passwords = Argon2Passwords(settings.firm_name)
         opening.push_async_callback(asyncio.to_thread, passwords.close)

@@ -30,6 +30,8 @@ async def prepare(source: Settings, target: Settings) -> int:
             await copying.check_empty(target.postgres_url)
     elif target.database_path.exists():
         raise Refused(f"There is a database already: {target.database_path.absolute()}. Name an empty data folder.")
+    else:
+        schema.check_no_rest(target)
     return leads(source)
 
 

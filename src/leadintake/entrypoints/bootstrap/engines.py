@@ -37,19 +37,19 @@ class Kept:
 @asynccontextmanager
 async def kept(leads: Settings, uploads: Settings | None = None) -> AsyncIterator[Kept]:
     """Database and files, these perhaps of other settings, beside whoever serves them; raises BadSetting or OSError."""
-    async with database(leads, is_server=False) as opened, files(uploads or leads) as store:
+    async with database(leads) as opened, files(uploads or leads) as store:
         yield Kept(opened, store)
 
 
 @asynccontextmanager
-async def database(settings: Settings, *, is_server: bool) -> AsyncIterator[Database]:
+async def database(settings: Settings) -> AsyncIterator[Database]:
     """PostgreSQL, or else SQLite."""
     if settings.postgres_url:
         from leadintake.adapters.sql.postgres import PostgresDatabase
 
         opened: SqliteDatabase | PostgresDatabase = PostgresDatabase(settings.postgres_url)
     else:
-        opened = SqliteDatabase(settings.database_path, checkpoint=is_server)
+        opened = SqliteDatabase(settings.database_path)
     try:
         yield opened
     finally:

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -11,7 +12,8 @@ import sqlalchemy as sa
 
 from leadintake.adapters.sql import checkup
 from leadintake.adapters.sql import migrate as migrations
-from leadintake.adapters.sql.sqlite import engine
+from leadintake.adapters.sql.sqlite import LOCK_TIMEOUT_MS, WAL, engine
+from leadintake.adapters.sql.turn import Turns
 from leadintake.domain.errors import Refused
 from leadintake.entrypoints.settings import Settings
 
@@ -44,8 +46,17 @@ def prepare(settings: Settings) -> None:
     """Make the data folder and an empty SQLite database where there are none, so that only this user can read them."""
     if not settings.postgres_url:
         make_data_dir(settings)
+        check_no_rest(settings)
         with suppress(FileExistsError):
             os.close(os.open(settings.database_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def check_no_rest(settings: Settings) -> None:
+    """Raise NotReady where a SQLite database is gone and its log is not: SQLite would write that to the next one."""
+    database = settings.database_path.absolute()
+    for log in (Path(f"{database}-wal"), Path(f"{database}-journal")):
+        if log.exists() and not database.exists():
+            raise NotReady(f"There is no {database}, but {log.name} is there, with the last leads. Move it elsewhere.")
 
 
 async def found(settings: Settings) -> Schema:
@@ -63,7 +74,17 @@ async def found(settings: Settings) -> Schema:
 async def migrate(settings: Settings) -> None:
     """Bring the database to the schema of this version, and make it where there is none; raises NotReady."""
     prepare(settings)
-    await _run(settings, migrations.upgrade)
+    if settings.postgres_url:
+        await _run(settings, migrations.upgrade)
+        return
+    turns = Turns(settings.database_path, LOCK_TIMEOUT_MS / 1000)
+    try:
+        with turns.one():
+            await _run(settings, migrations.upgrade, in_wal=True)
+    except TimeoutError as error:
+        raise _not_ready(settings, str(error)) from error
+    finally:
+        turns.close()
 
 
 async def examine(settings: Settings) -> tuple[str, list[str]]:
@@ -101,11 +122,11 @@ def telling(settings: Settings) -> Iterator[None]:
         raise _not_ready(settings, postgres.reason(error)) from error
 
 
-async def _run(settings: Settings, work: Callable[[sa.Connection], T]) -> T:
-    """Do something with the database as a whole; raises NotReady when it cannot be used."""
+async def _run(settings: Settings, work: Callable[[sa.Connection], T], *, in_wal: bool = False) -> T:
+    """Do something with the database as a whole, perhaps make its log WAL; raises NotReady when it cannot be used."""
 
     def checked(connection: sa.Connection) -> T:
-        if obstacle := checkup.obstacle(connection):
+        if (in_wal or settings.postgres_url) and (obstacle := checkup.obstacle(connection)):
             raise _not_ready(settings, obstacle)
         return work(connection)
 
@@ -116,7 +137,7 @@ async def _run(settings: Settings, work: Callable[[sa.Connection], T]) -> T:
             async with postgres.opened(settings.postgres_url) as opened:
                 return await opened.run_sync(checked)
     try:
-        with engine(settings.database_path, "BEGIN").connect() as connection:
+        with engine(settings.database_path, "BEGIN", *([WAL] if in_wal else [])).connect() as connection:
             return checked(connection)
     except sa.exc.DBAPIError as error:
         raise _not_ready(settings, str(error.orig)) from error

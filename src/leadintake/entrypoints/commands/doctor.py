@@ -67,7 +67,16 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 async def _contents(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:
     files = await _files(app, who, settings, hashes=hashes, fix=fix)
-    return [*files, *await _outbox(app, who), *await _retention(app, settings)]
+    return [*await _writing(app), *files, *await _outbox(app, who), *await _retention(app, settings)]
+
+
+async def _writing(app: App) -> list[Finding]:
+    """This user may write to the database, and nobody else has written to it for too long."""
+    try:
+        await app.database.ping()
+    except Unavailable as error:
+        return [Finding("database", Verdict.WRONG, f"Nothing can be written to it: {error.__cause__ or error}")]
+    return []
 
 
 async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:

@@ -22,7 +22,7 @@ def run(work: Callable[[App, Operator], Awaitable[T]], settings: Settings | None
     logging.getLogger().addHandler(logging.NullHandler())  # A command says in one line what went wrong.
 
     async def session() -> T:
-        async with opened(settings or environment.read(), lambda: None, is_server=False) as app:
+        async with opened(settings or environment.read(), lambda: None) as app:
             return await work(app, Operator(app.accounts.firm_id))
 
     return asyncio.run(session())

@@ -37,7 +37,7 @@ async def _work(settings: Settings) -> None:
     wake, stop = asyncio.Event(), asyncio.Event()
     for told in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(told, stop.set)
-    async with bootstrap.opened(settings, wake.set, is_server=False) as app:
+    async with bootstrap.opened(settings, wake.set) as app:
         with held(settings, SENDING):
             async with engines.watched(settings, wake.set), outbox.running(app, wake, grace=GRACE):
                 gc.freeze()  # As in serve: what is there now stays.
