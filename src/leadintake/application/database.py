@@ -236,7 +236,7 @@ class Database(Protocol):
 async def by_itself(
     database: Database, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
 ) -> T:
-    """`write_together` for a database that gains nothing by it: each task has a transaction of its own."""
+    """`write_together` with a transaction for each task."""
     (outcome,) = await database.write(firm_id, lambda tx: work(tx, [task]))
     if isinstance(outcome, Exception):
         raise outcome

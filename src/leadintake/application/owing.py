@@ -68,16 +68,19 @@ class Owing:
     def _over_cap(self, tx: Transaction, leads: Sequence[Lead], now: datetime) -> set[UUID]:
         """The leads whose confirmation could be somebody using the form to fill a stranger's mailbox."""
         per_mailbox, total = self.rules.confirmations_per_mailbox, self.rules.confirmations_total
-        over: set[UUID] = set()
+        caps = {
+            lead.id: [(of, cap) for of, cap in ((values.mailbox(lead.email), per_mailbox), (None, total)) if cap]
+            for lead in leads
+        }
+        counted = {mailbox: cap for each in caps.values() for mailbox, cap in each}
         owed: Counter[str | None] = Counter()
-        for lead in leads:
-            caps = (values.mailbox(lead.email), per_mailbox), (None, total)
-            counted = {mailbox: cap for mailbox, cap in caps if cap}
-            for mailbox, cap in counted.items():
-                if mailbox not in owed:
-                    owed[mailbox] = tx.outbox.confirmations(now - cap.period, mailbox, cap.count)
-            if any(owed[mailbox] >= cap.count for mailbox, cap in counted.items()):
-                over.add(lead.id)
+        # In one order, as counting may take a lock: else two would each wait for what the other has.
+        for mailbox, cap in sorted(counted.items(), key=lambda each: (each[0] is None, each[0])):
+            owed[mailbox] = tx.outbox.confirmations(now - cap.period, mailbox, cap.count)
+        over: set[UUID] = set()
+        for lead_id, each in caps.items():
+            if any(owed[mailbox] >= cap.count for mailbox, cap in each):
+                over.add(lead_id)
             else:
-                owed.update(counted.keys())
+                owed.update(mailbox for mailbox, _ in each)
         return over

@@ -4,6 +4,7 @@ The work of a transaction is a plain function here as on SQLite. SQLAlchemy runs
 whenever a statement is under way.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,10 +18,14 @@ import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from leadintake.adapters.sql.sharing import Sharing
 from leadintake.adapters.sql.transaction import SqlTransaction
 from leadintake.application.database import Transaction, by_itself
 from leadintake.application.ports import Clock
 from leadintake.domain.errors import Unavailable
+
+Kind = tuple[UUID, Callable[[Transaction, Sequence[Any]], Sequence[Any]]]
+"""A firm, and the work that does tasks."""
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -80,6 +85,7 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=CONNECT_SECONDS,
         )
+        self._sharing = Sharing(self._write_shared)
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def read(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
@@ -101,8 +107,9 @@ class PostgresDatabase:
     async def write_together(
         self, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
     ) -> T:
-        """Like `write`, and each task in a transaction of its own: the server commits those together that wait."""
-        return await by_itself(self, firm_id, work, task)
+        """Like `write`, and in one transaction with the tasks of the same work that come while others are under way."""
+        written: T = await self._sharing.do((firm_id, work), task)
+        return written
 
     async def ping(self) -> None:
         """Raise Unavailable unless the server answers, takes changes, and makes them durable."""
@@ -110,8 +117,22 @@ class PostgresDatabase:
             raise Unavailable
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Finish what was asked for, then close all connections."""
+        await self._sharing.finish()
         await self._engine.dispose()
+
+    async def _write_shared(self, kind: Kind, tasks: Sequence[Any]) -> Sequence[Any]:
+        """What comes of each task, all in one transaction. Where that raises, each has one of its own."""
+        firm_id, work = kind
+        try:
+            return await self.write(firm_id, lambda tx: work(tx, tasks))
+        except Unavailable:
+            raise
+        except Exception:
+            if len(tasks) == 1:
+                raise
+        each = (by_itself(self, firm_id, work, task) for task in tasks)
+        return await asyncio.gather(*each, return_exceptions=True)
 
     async def _run(self, on: AsyncEngine, work: Callable[[sa.Connection], T]) -> T:
         """Run work in a transaction, again where that may cure what went wrong; raises Unavailable.

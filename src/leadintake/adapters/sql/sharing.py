@@ -1,0 +1,56 @@
+"""Tasks that come while others of their kind are under way are done together after them, on the event loop."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+LARGEST_GROUP = 32
+
+AT_ONCE = 2
+"""Groups of a kind that may be under way: where one waits for a lock that somebody else has, another goes on."""
+
+
+class Sharing(Generic[K]):
+    """Does groups of tasks by `work`, which is told their kind and returns what comes of each, or raises for all."""
+
+    def __init__(self, work: Callable[[K, Sequence[Any]], Awaitable[Sequence[Any]]]) -> None:
+        self._work = work
+        self._waiting: defaultdict[K, deque[tuple[Any, asyncio.Future[Any]]]] = defaultdict(deque)
+        self._under_way: defaultdict[K, set[asyncio.Task[None]]] = defaultdict(set)
+
+    async def do(self, kind: K, task: Any) -> Any:
+        """Have a task done, even if nobody waits any more, and return its result or raise its exception."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[kind].append((task, answer))
+        if len(self._under_way[kind]) < AT_ONCE:
+            doing = asyncio.create_task(self._do_all(kind))
+            self._under_way[kind].add(doing)
+            doing.add_done_callback(self._under_way[kind].discard)
+        return await answer
+
+    async def finish(self) -> None:
+        """Return once all is done."""
+        while under_way := [task for tasks in self._under_way.values() for task in tasks]:
+            await asyncio.wait(under_way)
+
+    async def _do_all(self, kind: K) -> None:
+        waiting = self._waiting[kind]
+        while waiting:
+            group = [waiting.popleft() for _ in range(min(LARGEST_GROUP, len(waiting)))]
+            outcomes = await self._outcomes(kind, [task for task, _ in group])
+            for (_, answer), outcome in zip(group, outcomes, strict=True):
+                if answer.done():
+                    continue  # Whoever waited has gone.
+                if isinstance(outcome, Exception):
+                    answer.set_exception(outcome)
+                else:
+                    answer.set_result(outcome)
+
+    async def _outcomes(self, kind: K, tasks: Sequence[Any]) -> Sequence[Any]:
+        try:
+            return await self._work(kind, tasks)
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            return [error] * len(tasks)
