@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import gc
 import signal
 import socket
 import sys
@@ -16,7 +15,7 @@ import uvicorn
 from leadintake import __version__
 from leadintake.domain.errors import Invalid, Refused
 from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Operator, Role
-from leadintake.entrypoints import bootstrap, environment, logs
+from leadintake.entrypoints import bootstrap, environment, garbage, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
@@ -129,7 +128,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    gc.freeze()  # What is there now stays; no collection goes through it again, nor does the end of the process.
+    garbage.settle()
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except SystemExit as end:

@@ -1,14 +1,13 @@
 """`leadintake worker`: sends mail in a process of its own."""
 
 import asyncio
-import gc
 import signal
 
 import click
 import structlog
 
 from leadintake.domain.errors import Refused
-from leadintake.entrypoints import bootstrap, environment, logs
+from leadintake.entrypoints import bootstrap, environment, garbage, logs
 from leadintake.entrypoints import worker as outbox
 from leadintake.entrypoints.bootstrap import engines
 from leadintake.entrypoints.lock import SENDING, held
@@ -40,7 +39,7 @@ async def _work(settings: Settings) -> None:
     async with bootstrap.opened(settings, wake.set) as app:
         with held(settings, SENDING):
             async with engines.watched(settings, wake.set), outbox.running(app, wake, grace=GRACE):
-                gc.freeze()  # As in serve: what is there now stays.
+                garbage.settle()
                 log.info("worker_started")
                 await stop.wait()
     log.info("worker_stopped")
