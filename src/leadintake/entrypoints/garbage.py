@@ -3,8 +3,8 @@
 import gc
 
 NEW_OBJECTS = 20_000
-"""After so many more than were freed it looks for cycles among them; after 700, by default. Submissions leave hardly any,
-and looking for them took a fifteenth of the processor time of each (eight rounds in turns, 16 clients).
+"""After so many more than were freed it looks for cycles among them; by default, after 700. A submission leaves hardly
+any, and looking took a fifteenth of its processor time (eight rounds in turns, 16 clients).
 """
 
 YOUNGER_COLLECTIONS = 20
