@@ -85,25 +85,6 @@ async def striking_store(intake: Intake, enquiry: Enquiry) -> Receipt:
     return receipt
 
 
-def striking(write: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """What writes to a database, and knows in whatever thread which submission it does so for."""
-
-    async def written(database: Any, firm_id: UUID, work: Callable[[Any], T]) -> T:
-        strike, context = under_way.get(), copy_context()
-        begin = strike.statements
-
-        def run(tx: Any) -> T:
-            strike.statements = begin  # It may be run again, and fails again then.
-            result = work(tx)
-            if strike.where == COMMIT:
-                before_commit.append(strike)
-            return result
-
-        return await write(database, firm_id, lambda tx: context.run(run, tx))
-
-    return written
-
-
 def striking_together(write: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
     """What writes for many to a database, and strikes them all where one of them is struck."""
     struck: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -140,5 +121,5 @@ def commit(_: sa.Connection) -> None:
 
 Intake._store = striking_store  # type: ignore[assignment, method-assign] # noqa: SLF001 - the fault that is injected
 SqliteDatabase.write_together = striking_together(SqliteDatabase.write_together)  # type: ignore[assignment, method-assign] # as above
-PostgresDatabase.write = striking(PostgresDatabase.write)  # type: ignore[assignment, method-assign] # as above
+PostgresDatabase.write_together = striking_together(PostgresDatabase.write_together)  # type: ignore[assignment, method-assign] # as above
 main()

@@ -8,6 +8,10 @@ import pytest
 from leadintake.adapters.sql.sharing import AT_ONCE, LARGEST_GROUP, Sharing
 
 
+class Broken(Exception):
+    """What goes wrong for everybody."""
+
+
 class Work:
     """Doubles numbers once it may go on, and takes down which came together; it fails where one of them is 0."""
 
@@ -19,7 +23,7 @@ class Work:
         self.groups.append((kind, [*numbers]))
         await self.may_go_on.wait()
         if 0 in numbers:
-            raise ZeroDivisionError
+            raise Broken
         return [2 * number if number > 0 else ValueError(number) for number in numbers]
 
 
@@ -54,19 +58,21 @@ async def test_who_comes_while_others_are_under_way_goes_together() -> None:
 
 
 async def test_each_hears_what_came_of_its_own_task() -> None:
-    """An exception among the results is one task's; one that is raised is everybody's of that group, and no more."""
+    """An exception among the results is one task's; one that is raised is everybody's who waits, and nobody's later."""
     work = Work()
     sharing = Sharing(work)
     tasks = await started(sharing, "a", 1, 2, 3, -1, 4)
     work.may_go_on.set()
     first = await asyncio.gather(*tasks, return_exceptions=True)
     work.may_go_on.clear()
-    tasks = await started(sharing, "a", 1, 0, 3, 4)
+    tasks = await started(sharing, "a", 0, 1, *range(2, LARGEST_GROUP + 9))
     work.may_go_on.set()
     second = await asyncio.gather(*tasks, return_exceptions=True)
+    third = await asyncio.gather(*await started(sharing, "a", 5))
 
     assert [*map(repr, first)] == ["2", "4", "6", "ValueError(-1)", "8"]
-    assert [*map(repr, second)] == ["2", "ZeroDivisionError()", "6", "8"]
+    assert [*map(repr, second)] == ["Broken()", "2", *["Broken()"] * (len(tasks) - 2)]
+    assert third == [10]
 
 
 async def test_what_was_asked_for_is_done_though_nobody_waits() -> None:

@@ -128,9 +128,9 @@ class PostgresDatabase:
             return await self.write(firm_id, lambda tx: work(tx, tasks))
         except Unavailable:
             raise
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             if len(tasks) == 1:
-                raise
+                return [error]
         each = (by_itself(self, firm_id, work, task) for task in tasks)
         return await asyncio.gather(*each, return_exceptions=True)
 

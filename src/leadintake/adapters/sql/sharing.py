@@ -14,7 +14,11 @@ AT_ONCE = 2
 
 
 class Sharing(Generic[K]):
-    """Does groups of tasks by `work`, which is told their kind and returns what comes of each, or raises for all."""
+    """Does groups of tasks by `work`, which is told their kind and returns for each a result or an exception.
+
+    What it raises is raised for all of the kind who wait by then, also those behind the group: they have waited for
+    what could not be reached.
+    """
 
     def __init__(self, work: Callable[[K, Sequence[Any]], Awaitable[Sequence[Any]]]) -> None:
         self._work = work
@@ -40,7 +44,12 @@ class Sharing(Generic[K]):
         waiting = self._waiting[kind]
         while waiting:
             group = [waiting.popleft() for _ in range(min(LARGEST_GROUP, len(waiting)))]
-            outcomes = await self._outcomes(kind, [task for task, _ in group])
+            try:
+                outcomes = await self._work(kind, [task for task, _ in group])
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+                group += waiting
+                waiting.clear()
+                outcomes = [error] * len(group)
             for (_, answer), outcome in zip(group, outcomes, strict=True):
                 if answer.done():
                     continue  # Whoever waited has gone.
@@ -48,9 +57,3 @@ class Sharing(Generic[K]):
                     answer.set_exception(outcome)
                 else:
                     answer.set_result(outcome)
-
-    async def _outcomes(self, kind: K, tasks: Sequence[Any]) -> Sequence[Any]:
-        try:
-            return await self._work(kind, tasks)
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            return [error] * len(tasks)
