@@ -75,6 +75,25 @@ async def test_each_hears_what_came_of_its_own_task() -> None:
     assert third == [10]
 
 
+async def test_who_comes_as_the_others_end_is_not_forgotten() -> None:
+    """Within the very step of the event loop in which all groups that were under way end."""
+    work = Work()
+    sharing = Sharing(work)
+    tasks = await started(sharing, "a", *range(1, AT_ONCE + 1))
+
+    async def come_late() -> int:
+        await work.may_go_on.wait()
+        answer: int = await sharing.do("a", 9)
+        return answer
+
+    late = asyncio.ensure_future(come_late())
+    await asyncio.sleep(0)
+    work.may_go_on.set()
+
+    assert await asyncio.wait_for(late, 5) == 18
+    assert await asyncio.gather(*tasks) == [2 * number for number in range(1, AT_ONCE + 1)]
+
+
 async def test_what_was_asked_for_is_done_though_nobody_waits() -> None:
     """Whoever gives up takes nobody along, and the end is when all is done."""
     work = Work()

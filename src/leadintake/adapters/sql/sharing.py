@@ -23,25 +23,28 @@ class Sharing(Generic[K]):
     def __init__(self, work: Callable[[K, Sequence[Any]], Awaitable[Sequence[Any]]]) -> None:
         self._work = work
         self._waiting: defaultdict[K, deque[tuple[Any, asyncio.Future[Any]]]] = defaultdict(deque)
-        self._under_way: defaultdict[K, set[asyncio.Task[None]]] = defaultdict(set)
+        self._under_way: defaultdict[K, set[asyncio.Task[Any] | None]] = defaultdict(set)
 
     async def do(self, kind: K, task: Any) -> Any:
         """Have a task done, even if nobody waits any more, and return its result or raise its exception."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[kind].append((task, answer))
         if len(self._under_way[kind]) < AT_ONCE:
-            doing = asyncio.create_task(self._do_all(kind))
-            self._under_way[kind].add(doing)
-            doing.add_done_callback(self._under_way[kind].discard)
+            self._under_way[kind].add(asyncio.create_task(self._do_all(kind)))
         return await answer
 
     async def finish(self) -> None:
         """Return once all is done."""
-        while under_way := [task for tasks in self._under_way.values() for task in tasks]:
+        while under_way := [task for tasks in self._under_way.values() for task in tasks if task]:
             await asyncio.wait(under_way)
 
     async def _do_all(self, kind: K) -> None:
-        waiting = self._waiting[kind]
+        try:
+            await self._do_groups(kind, self._waiting[kind])
+        finally:  # In the very step in which it ends: for whoever comes then, there must be another.
+            self._under_way[kind] -= {asyncio.current_task()}
+
+    async def _do_groups(self, kind: K, waiting: deque[tuple[Any, asyncio.Future[Any]]]) -> None:
         while waiting:
             group = [waiting.popleft() for _ in range(min(LARGEST_GROUP, len(waiting)))]
             try:
