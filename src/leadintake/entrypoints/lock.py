@@ -31,7 +31,7 @@ def held(settings: Settings, *names: str) -> Iterator[None]:
     try:
         for name in names or DOES:
             for file in _files(settings, name):
-                descriptors.append(_opened(file))
+                descriptors.append(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
                 try:
                     fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -41,15 +41,6 @@ def held(settings: Settings, *names: str) -> Iterator[None]:
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
-
-
-def _opened(file: Path) -> int:
-    """A file to lock, of its folder's owner, also where root makes it."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    if os.geteuid() == 0:
-        owner = file.parent.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-    return descriptor
 
 
 def _files(settings: Settings, name: str) -> Iterator[Path]:

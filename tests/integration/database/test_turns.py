@@ -146,6 +146,23 @@ def test_what_root_makes_is_the_databases_owners(path: Path) -> None:
     assert {Path(f"{path}{of}").stat().st_uid for of in ("", "-turn", "-door")} == {path.stat().st_uid}
 
 
+def test_root_gives_away_nothing_that_was_there(path: Path, tmp_path: Path) -> None:
+    """Else whoever owns the folder could put there another name of a file of root's, and be given that."""
+    other = tmp_path / "other"
+    other.write_text("of root")
+    if os.geteuid() == 0:
+        os.chown(path, 12345, 12345)
+    was = other.stat().st_uid
+    Path(f"{path}-turn").symlink_to(other)
+    os.link(other, f"{path}-door")
+    with pytest.raises(OSError, match="symbolic link"), Turns(path, 0).one():
+        pass
+    Path(f"{path}-turn").unlink()
+
+    assert is_free(Turns(path, 0))
+    assert other.stat().st_uid == was
+
+
 @pytest.mark.attack(169)
 async def test_a_turn_that_does_not_come(path: Path) -> None:
     """Where another process keeps its turn for too long, writing is refused and reading works; then all is well."""

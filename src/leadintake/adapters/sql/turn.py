@@ -52,8 +52,15 @@ class Turns:
                 os.close(lock)
 
     def _lock(self, name: str) -> int:
-        """A file to lock, of the database's owner, also where root makes it, as SQLite does with its files."""
-        descriptor = os.open(f"{self._database}-{name}", os.O_RDWR | os.O_CREAT, 0o600)
+        """A file to lock, of the database's owner, also where root makes it, as SQLite does with its files.
+
+        Nothing that was there is given away: it may be another name of a file of root's.
+        """
+        path = f"{self._database}-{name}"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         if os.geteuid() == 0:
             owner = self._database.stat()
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
