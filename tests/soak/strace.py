@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-LINE = re.compile(r"(\d+)\.(\d{9}) (\w+)\((.*)\) += (-?\w+)[^<]*(?:<(\d+)\.(\d{9})>)?$")
+LINE = re.compile(r"(\d+)\.(\d{9}) (\w+)\((.*)\) += (-?\w+)(?:<[^>]*>)?[^<]*(?:<(\d+)\.(\d{9})>)?$")
 NANOSECONDS = 10**9
 
 
@@ -27,6 +27,15 @@ class Call:
     def is_of_log(self, name: str) -> bool:
         """Whether it is such a call, for the write-ahead log of the database."""
         return self.name == name and "-wal>" in self.arguments.partition(",")[0]
+
+    def names(self, path: str) -> bool:
+        """Whether it gives a file a name that ends so, be it a new file or one that had another name."""
+        is_new = self.name == "openat" and "O_CREAT" in self.arguments
+        return (is_new or self.name.startswith("rename")) and f'{path}"' in self.arguments
+
+    def writes(self, path: str) -> bool:
+        """Whether it writes to what has a name that ends so."""
+        return self.name == "write" and f"{path}>" in self.arguments.partition(",")[0]
 
     def syncs(self, path: str) -> bool:
         """Whether it has the kernel sync what has a name that ends so, among others."""

@@ -109,15 +109,18 @@ async def stored(database: SqliteDatabase) -> list[int]:
 
 
 async def test_writer_settings(path: Path, spy: Spy) -> None:
-    """The writer syncs each commit (2 is FULL), overwrites what it deletes, waits for a lock, writes the log back."""
+    """The writer syncs each commit (2 is FULL), overwrites what it deletes, waits for a lock, writes the log back.
+
+    It makes no temporary files (2 is MEMORY).
+    """
     names = [
         "journal_mode", "synchronous", "foreign_keys", "secure_delete",
-        "busy_timeout", "wal_autocheckpoint", "query_only",
+        "busy_timeout", "wal_autocheckpoint", "query_only", "temp_store",
     ]  # fmt: skip
     async with opened(path) as database:
         found = await database.write(FIRST_FIRM, lambda _: [spy.pragma(name) for name in names])
 
-    assert found == ["wal", 2, 1, 1, 5000, 8000, 0]
+    assert found == ["wal", 2, 1, 1, 5000, 8000, 0, 2]
 
 
 async def test_reader_settings(path: Path, spy: Spy) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -135,12 +136,17 @@ def _untouched(entries: Iterator[os.DirEntry[str]], before: float) -> list[str]:
 
 
 class LocalUpload(Spool):
-    """One file on its way into the folder, under a name of its own until it is kept."""
+    """One file on its way into the folder. What exceeds the buffer has another name there until it is kept."""
 
     def __init__(self, store: LocalFiles) -> None:
         self._store = store
-        self._path = store.new_part()
-        super().__init__(store.pool, store.max_bytes, partial(create, self._path))
+        self._path: Path | None = None
+        super().__init__(store.pool, store.max_bytes)
+
+    def make_file(self) -> FileIO:
+        """One in the folder, under its final name where that is known by now; raises OSError."""
+        self._path = self._path or self._store.new_part()
+        return create(self._path)
 
     async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
         """See the port.
@@ -164,12 +170,11 @@ class LocalUpload(Spool):
     def _name(self, judge: Callable[[Received], Resume]) -> Named:
         resume = judge(self.received(self._store.inspect))
         path = self._store.at(resume.path)
-        file = self.save()
-        self._path = self._path.rename(path)
-        return Named(file, resume)
+        self._path = self._path.rename(path) if self._path else path
+        return Named(self.save(), resume)
 
     def _clean_up(self, hop: object) -> None:
         super()._clean_up(hop)
-        if self._file:
+        if self._file and self._path:
             with suppress(OSError):  # the sweep finds it
                 self._path.unlink()

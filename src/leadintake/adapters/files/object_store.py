@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from io import FileIO
 from mmap import ACCESS_READ, mmap
-from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import obstore
@@ -67,7 +66,7 @@ class ObjectFiles:
 
     async def open(self, resume: Resume) -> AsyncIterator[bytes]:
         """Fetch and check the whole file first, so that not one wrong byte goes out; raises FileUnavailable."""
-        spool = Spool(self.pool, resume.size, temporary_file)
+        spool = Spool(self.pool, resume.size)
         try:
             read = await self._fetch(resume.path, spool)
         except (TooLarge, Unavailable) as error:
@@ -149,7 +148,7 @@ class ObjectUpload(Spool):
 
     def __init__(self, store: ObjectFiles) -> None:
         self._store = store
-        super().__init__(store.pool, store.max_bytes, temporary_file)
+        super().__init__(store.pool, store.max_bytes)
 
     async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
         """See the port. Kept is what the store says that it has.
@@ -182,11 +181,6 @@ class ObjectUpload(Spool):
 
     def _content(self) -> mmap | bytearray:
         return mmap(self._file.fileno(), 0, access=ACCESS_READ) if self._file else self._buffer
-
-
-def temporary_file() -> FileIO:
-    """A file without a name, which is gone when it is closed, however that comes about; raises OSError."""
-    return TemporaryFile(buffering=0)
 
 
 def _reader(file: BinaryIO) -> Callable[[], bytes]:

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from io import BytesIO, FileIO
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar
 
 from leadintake.adapters.files.disk import CHUNK, done, write
@@ -17,15 +18,14 @@ T = TypeVar("T")
 
 
 class Spool:
-    """At most `max_bytes`; `make` makes the file for what does not fit the buffer.
+    """At most `max_bytes`. What does not fit the buffer goes to a file.
 
     Whatever touches the file runs in a thread of the pool, one hop at a time.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, max_bytes: int, make: Callable[[], FileIO]) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, max_bytes: int) -> None:
         self._pool = pool
         self._max_bytes = max_bytes
-        self._make = make
         self._file: FileIO | None = None
         self._buffer = bytearray()
         self.size = 0
@@ -62,10 +62,14 @@ class Spool:
         finding = self._read(look) if self.size else Finding(None, why="is empty")
         return Received(self.size, self.sha256, finding)
 
+    def make_file(self) -> FileIO:
+        """One without a name, which is gone when it is closed, however that comes about; raises OSError."""
+        return TemporaryFile(buffering=0)
+
     def save(self) -> FileIO:
         """Write out what is left, in a thread; raises OSError."""
         if self._file is None:
-            self._file = self._make()
+            self._file = self.make_file()
         write(self._file, self._buffer)
         self._buffer.clear()
         return self._file

@@ -69,8 +69,11 @@ class ConsoleMailer:
 
     def _open_folder(self) -> int:
         """Once for each group, because somebody may tidy the folder away while the service runs."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        return os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            return os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
 
     def _write_one(self, letter: Letter, folder: int) -> Written:
         try:

@@ -45,7 +45,7 @@ SERVER_IS_AHEAD = ServerIsAhead(sa.bindparam("machine", type_=UtcDateTime))
 LEASED_UNTIL = sa.bindparam("until", type_=UtcDateTime) + SERVER_IS_AHEAD
 
 
-def _claim(*due: sa.ColumnElement[bool]) -> sa.Executable:
+def _claim(*due: sa.ColumnElement[bool]) -> sa.Update:
     first = sa.select(deliveries.c.id).where(HERE, UNSETTLED, *due).order_by(deliveries.c.due_at)
     cte = first.limit(sa.bindparam("most")).with_for_update(skip_locked=True).cte("due")
     return (
@@ -57,14 +57,18 @@ def _claim(*due: sa.ColumnElement[bool]) -> sa.Executable:
             claim_token=sa.bindparam("token"),
             due_at=LEASED_UNTIL,
         )
-        .returning(deliveries.c.id)
     )
+
+
+def _counted(*due: sa.ColumnElement[bool]) -> sa.Executable:
+    """With a row for each that it takes."""
+    return _claim(*due).returning(deliveries.c.id)
 
 
 NOW = sa.bindparam("now", type_=UtcDateTime)
 PENDING = _claim(deliveries.c.due_at <= NOW, deliveries.c.status == Status.PENDING)
-RAN_OUT = _claim(deliveries.c.due_at <= NOW + SERVER_IS_AHEAD, deliveries.c.status == Status.SENDING)
-OF_THE_FUTURE = _claim(deliveries.c.due_at > sa.bindparam("furthest"), deliveries.c.status == Status.PENDING)
+RAN_OUT = _counted(deliveries.c.due_at <= NOW + SERVER_IS_AHEAD, deliveries.c.status == Status.SENDING)
+OF_THE_FUTURE = _counted(deliveries.c.due_at > sa.bindparam("furthest"), deliveries.c.status == Status.PENDING)
 CLAIMED = (
     sa.select(
         *(deliveries.c[name] for name in ("purpose", "recipient", "message_id", "created_at", "give_up_at", "lead_id")),

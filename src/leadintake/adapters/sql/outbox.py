@@ -100,11 +100,10 @@ class SqlOutbox:
         is_rescuing = rescue and self._take(claims.RAN_OUT, claim, 1)
         rescued = {one.delivery_id for one in claims.letters(self._connection, claim)} if is_rescuing else set()
         taken = len(rescued)
-        for statement in (claims.OF_THE_FUTURE, claims.PENDING):
-            if taken < limit:
-                taken += self._take(statement, claim, limit - taken)
-        if not taken:
-            return []
+        if taken < limit:
+            taken += self._take(claims.OF_THE_FUTURE, claim, limit - taken)
+        if taken < limit:
+            run(self._connection, claims.PENDING, {**claim, "most": limit - taken})
         letters = claims.letters(self._connection, claim)
         return [replace(one, is_rescued=True) if one.delivery_id in rescued else one for one in letters]
 

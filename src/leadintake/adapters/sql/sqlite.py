@@ -37,6 +37,9 @@ READERS = 2
 CHECKPOINT_PAGES = 8_000
 """Of 4 KiB. A hot page is written back once for eight times at the default of 1,000; the log takes 32 MB."""
 
+TEMPORARY_IN_MEMORY = "temp_store=MEMORY"
+"""What a statement may have to take back would be a file in /var/tmp else, and hold what prospects have sent."""
+
 WAL = "journal_mode=WAL"
 """For whoever makes or migrates a database. It stays with the file; a backup that is looked at must not change."""
 
@@ -60,7 +63,8 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._loop = asyncio.get_running_loop()
-        self._writing = engine(path, "BEGIN IMMEDIATE", f"wal_autocheckpoint={CHECKPOINT_PAGES}")
+        checkpoint = f"wal_autocheckpoint={CHECKPOINT_PAGES}"
+        self._writing = engine(path, "BEGIN IMMEDIATE", checkpoint, TEMPORARY_IN_MEMORY)
         self._reading = engine(path, "BEGIN", "query_only=ON", "wal_autocheckpoint=0")
         self._writer: Together[Job, Any] = Together("sqlite-writer", self._write, LARGEST_GROUP)
         self._turns = Turns(path, LOCK_TIMEOUT_MS / 1000)

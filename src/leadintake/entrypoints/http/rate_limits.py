@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Protocol, TypeVar
 
@@ -166,6 +167,7 @@ async def hit(windows: Windows, rate: RateLimitItem, *of: str, amount: int = 1) 
     return max(0, math.floor(until_room)) + 1
 
 
+@lru_cache(1024)
 def network_of(address: str) -> str:
     """What is counted as one client: an IPv4 address, or the network of an IPv6 address."""
     try:

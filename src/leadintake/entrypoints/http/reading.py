@@ -42,10 +42,11 @@ def parsed_id(text: str) -> UUID:
 
 def header(request: AnyRequest, name: str) -> str | None:
     """A header that may be sent once at most; raises Malformed."""
-    given = request.headers.getall(name, [])
+    wanted = name.lower().encode()
+    given = [value for key, value in request.scope["headers"] if key == wanted]
     if len(given) > 1:
         raise Malformed(f"Send one {name} header at most.")
-    return given[0] if given else None
+    return given[0].decode("latin-1") if given else None
 
 
 def media_type(request: AnyRequest) -> str:
