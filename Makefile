@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE # where it is set, each start would compile all
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # one pip at a time in one .venv
-.PHONY: help install dev run test test-deploy test-browser soak bench lint types layers check format lock sbom security-table
+.PHONY: help install dev run test test-long test-deploy test-browser soak bench lint types layers check format lock sbom security-table
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ run: $(RUN) ## Install, then start the service
 
 dev: $(RUN) $(TEST) $(LINT) ## Install what the tests and checks need too
 
-test: $(RUN) $(TEST) ## Run the tests (ARGS='-k reference' chooses some)
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+test: $(RUN) $(TEST) ## Run the tests but those that take long (ARGS='-k reference' chooses some)
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m 'not long' $(ARGS)
+
+test-long: $(RUN) $(TEST) ## Run the tests that take long
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m long $(ARGS)
 
 test-deploy: $(RUN) $(TEST) ## Run the tests of deploy/nginx.conf (nginx has to be installed)
 	@$(BIN)/python -m pytest tests/deploy $(ARGS)
@@ -56,7 +59,7 @@ types: dev ## Check types
 layers: $(RUN) $(LINT) ## Check which layer imports which
 	@$(BIN)/lint-imports --no-logo
 
-check: lint types layers test ## All of the above that checks
+check: lint types layers test test-long ## All of the above that checks
 
 format: $(LINT) ## Repair style and format, as far as ruff can
 	@$(BIN)/ruff check --quiet --fix-only

@@ -87,7 +87,9 @@ def many_machines(tmp_path: Path, s3: S3, redis: RedisServer) -> Iterator[Deploy
         )
 
 
-@pytest.fixture(params=["one_machine", "two_processes", "many_machines"])
+@pytest.fixture(
+    params=["one_machine", *(pytest.param(name, marks=pytest.mark.long) for name in ("two_processes", "many_machines"))]
+)
 def deployment(request: pytest.FixtureRequest) -> Deployment:
     """Each set of engines."""
     found: Deployment = request.getfixturevalue(request.param)
@@ -135,6 +137,7 @@ def test_from_the_first_start_to_a_crash(deployment: Deployment) -> None:
         }
 
 
+@pytest.mark.long
 @pytest.mark.attack(173)
 def test_killed_half_way(deployment: Deployment) -> None:
     """A server and a worker die under load: what was acknowledged is there, whole, and everybody hears of it."""
@@ -221,6 +224,7 @@ def test_what_holds_across_servers_and_restarts(deployment: Deployment) -> None:
     assert sorted(mail["To"] for mail in deployment.mails()) == [ADMIN, PROSPECT]  # Nobody was killed: no mail twice.
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V6.3.1")
 @pytest.mark.attack(121)
 def test_rates_are_counted_together(many_machines: Deployment) -> None:

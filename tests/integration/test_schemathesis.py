@@ -20,7 +20,7 @@ from tests.documents import pdf
 from tests.service import PASSWORD
 from tests.supplies import ADMIN, Supplies, document, operations, supplied
 
-pytestmark = [pytest.mark.asvs("V1.4.2", "V2.2.1", "V4.1.1", "V15.3.1"), pytest.mark.attack(51)]
+pytestmark = [pytest.mark.long, pytest.mark.asvs("V1.4.2", "V2.2.1", "V4.1.1", "V15.3.1"), pytest.mark.attack(51)]
 
 CASES = 100
 """For each call, on either database; those that Schemathesis always tries go to both."""

@@ -150,6 +150,7 @@ def is_interrupted(path: Path, event: str, at: int) -> bool:
     return False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("event", "fewest"), [("before_cursor_execute", 15), ("commit", 1)])
 def test_interrupted(tmp_path: Path, event: str, fewest: int) -> None:
     """A migration that broke off at whatever statement, or before a commit, is repeated as if nothing had been."""

@@ -24,6 +24,8 @@ from leadintake.application.views import LeadView
 from leadintake.domain.delivery import GIVE_UP_AFTER, Status
 from leadintake.domain.lead import State
 
+pytestmark = pytest.mark.long
+
 GRACE = user()
 MANY = FEW + 5_000
 SUSPICIOUS = 5_000

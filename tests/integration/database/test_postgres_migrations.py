@@ -87,6 +87,7 @@ async def is_interrupted(server: Postgres, database: str, to: str, at: int) -> b
     return False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "to", "fewest"), [("base", "0001", 15), ("0001", "0002", 6), ("0002", "0003", 2), ("0003", "0004", 2)]
 )
