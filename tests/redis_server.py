@@ -1,6 +1,7 @@
 """A Redis server for tests, out of a package: on a free port, and thrown away in the end."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+
+from tests.pages import page
 
 PASSWORD = "open-sesame-7f3k9qx2"
 PATIENCE = 10.0
@@ -25,8 +28,8 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where it is, with its password."""
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}"
+        """Where it is, with a user and its password, who may do what docs/operations.md says is needed."""
+        return f"redis://leadintake:{PASSWORD}@127.0.0.1:{self.port}"
 
     def ask(self, *commands: str) -> str:
         """What it answers to the last of some commands, as it stands on the wire; nothing is kept waiting for it."""
@@ -40,10 +43,11 @@ class RedisServer:
         options = ["--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD]
         command = [str(self.program), "--port", str(self.port), *options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        (user,) = re.findall("^ACL SETUSER .*", page("docs/operations.md"), re.MULTILINE)
         deadline = time.monotonic() + PATIENCE
         while True:
             with suppress(ConnectionError):
-                self.ask()
+                assert self.ask(user.replace("PASSWORD", PASSWORD)) == "+OK\r\n"
                 return
             assert self.process.poll() is None, "Redis did not start"
             assert time.monotonic() < deadline, "Redis takes no commands"

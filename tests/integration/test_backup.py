@@ -121,7 +121,7 @@ def test_a_backup_is_a_data_folder(machine: Machine, backup: Path) -> None:
 
 
 def test_a_backup_is_restored_to_an_empty_folder(machine: Machine, backup: Path, fresh: Machine) -> None:
-    """Every row and every file is there, the doctor finds nothing wrong, and the backup is as it was."""
+    """Every row and file is there, the doctor finds nothing wrong, the backup is as it was, the new one logs ahead."""
     database = (backup / "leadintake.db").read_bytes()
     result = fresh.run("restore", str(backup))
     manifest = manifest_of(backup)
@@ -136,6 +136,8 @@ def test_a_backup_is_restored_to_an_empty_folder(machine: Machine, backup: Path,
     assert fresh.run("doctor", "--hashes").exit_code == 0
     assert (backup / "leadintake.db").read_bytes() == database
     assert fresh.settings.database_path.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(fresh.settings.database_path)) as restored:
+        assert restored.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_backup_comes_from_many_machines_and_goes_there(

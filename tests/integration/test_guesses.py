@@ -15,7 +15,7 @@ from tests.web import text_of
 from leadintake.domain.errors import Unavailable, WrongCredentials
 from leadintake.domain.people import Role
 from leadintake.entrypoints.errors import Busy, TooManyGuesses
-from leadintake.entrypoints.http.guesses import FREE_GUESSES, LONGEST_WAIT, Guesses, wait_for
+from leadintake.entrypoints.http.guesses import FREE_GUESSES, KNOWN_FOR, LONGEST_WAIT, Guesses, wait_for
 from leadintake.entrypoints.http.rate_limits import Counts, MemoryCounts
 from leadintake.entrypoints.http.redis_counts import RedisCounts
 
@@ -87,6 +87,14 @@ class TestCounting:
         assert before == "in"
         assert [await guess(guesses, OFFICE, is_right=right) for right in (False, True)] == ["wrong", "in"]
         assert await guess(guesses, elsewhere(0), is_right=True) == "wait"
+
+    async def test_a_network_is_known_since_it_was_last_used(self, guesses: Guesses, counts: Counts) -> None:
+        """So who signs in each day is not locked out a month after the first time."""
+        known = f"known/{counts.hidden(f'guesses {ACCOUNT} {OFFICE}')}"
+        await counts.ask(lambda storage: storage.incr(known, 60))
+        await guess(guesses, OFFICE, is_right=True)
+
+        assert await counts.ask(lambda storage: storage.get_expiry(known)) > time.time() + KNOWN_FOR - 60
 
     async def test_nobody_may_guess_for_ever(self, guesses: Guesses) -> None:
         """Where the owner has signed in before, others may be too."""

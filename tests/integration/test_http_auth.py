@@ -290,6 +290,16 @@ def test_sessions(service: Service, email: str) -> None:
 
 
 @pytest.mark.asvs("V16.2.5", "V16.3.1-3")
+def test_nothing_is_logged_of_what_is_no_address(anyone: httpx.Client) -> None:
+    """It may be a password, in the wrong field."""
+    answer = token(anyone, username="correct-horse-battery", password="x")
+
+    lines = logged(answer.headers["x-request-id"])
+    assert [line["event"] for line in lines] == ["authn_login_fail", "request"]
+    assert "horse" not in str(lines)
+
+
+@pytest.mark.asvs("V16.2.5", "V16.3.1-3")
 def test_sign_ins_are_logged_without_secrets(anyone: httpx.Client, email: str) -> None:
     """Success and failure have names that monitors know; neither password nor whole address is written down."""
     good = token(anyone, username=email, password=PASSWORD)

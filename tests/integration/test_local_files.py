@@ -22,7 +22,7 @@ from tests.limits import limited
 from leadintake.adapters.files.disk import CHUNK
 from leadintake.adapters.files.local import LocalFiles, LocalUpload
 from leadintake.application.ports import Received
-from leadintake.domain.errors import FileUnavailable, Unavailable
+from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
 
@@ -117,6 +117,15 @@ async def test_only_this_user_may_read_the_files(files: LocalFiles, folder: Path
     assert part.endswith(".part")
     assert [*modes, mode(folder / "a.pdf")] == [0o700, 0o600, 0o600]
     assert names(folder) == ["a.pdf"]
+
+
+async def test_a_small_limit_is_said_in_bytes(folder: Path) -> None:
+    """What would be no megabyte when rounded is not."""
+    files = LocalFiles(folder, 100_000, lambda _: Finding(Kind.PDF))
+    async with files.receive() as upload:
+        with pytest.raises(TooLarge, match=r"larger than 100,000 bytes\."):
+            await upload.write(bytes(100_001))
+    files.close()
 
 
 async def test_no_file_is_made_before_a_buffer_is_full(files: LocalFiles, folder: Path) -> None:

@@ -3,11 +3,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -285,6 +286,17 @@ def test_a_start_that_was_broken_off_is_gone_on_with(tmp_path: Path, free_port: 
         _, written = service.stop()
 
     assert "admin@example.com with the password" in written
+
+
+def test_a_database_that_was_copied_logs_ahead_again(tmp_path: Path, free_port: int) -> None:
+    """What VACUUM INTO makes, such as a backup, has no log of its own; a power cut could take what was answered."""
+    machine = Machine(tmp_path / "data")
+    machine.run("migrate")
+    database = machine.settings.database_path
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    with serving(tmp_path, free_port), closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_an_old_database_is_not_migrated_by_a_start(tmp_path: Path, free_port: int) -> None:

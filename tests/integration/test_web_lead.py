@@ -2,9 +2,11 @@
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -15,11 +17,26 @@ from tests.service import PASSWORD, Service, form, running
 from tests.web import hidden, signed_in, text_of, visitor
 
 from leadintake.application.app import App
-from leadintake.application.database import Transaction
+from leadintake.application.database import Database, Transaction
 from leadintake.application.inbox import EVENTS_SHOWN
-from leadintake.domain.errors import DeliveryFailed
+from leadintake.domain.errors import DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind
 from leadintake.domain.lead import NOTES_MAX_CHARACTERS
+
+
+class Away:
+    """A database that can be read, and while it is away not written to."""
+
+    def __init__(self, database: Database) -> None:
+        self.read = database.read
+        self._write = database.write
+        self.is_away = False
+
+    async def write(self, firm_id: UUID, work: Callable[[Transaction], Any]) -> Any:
+        """Do it, or raise Unavailable."""
+        if self.is_away:
+            raise Unavailable
+        return await self._write(firm_id, work)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +210,33 @@ def test_notes_that_cannot_be_saved(attorney: httpx.Client, path: str) -> None:
     assert answer.status_code == 422
     assert "Not saved: Use at most 10,000 characters." in text_of(answer.text)
     assert len(notes_of(answer.text)) == NOTES_MAX_CHARACTERS + 1
+
+
+def test_notes_while_nothing_can_be_stored(tmp_path: Path) -> None:
+    """They stay in their field, also behind a sign-in, and are saved once they can be."""
+    away: list[Away] = []
+
+    def breakable(app: App) -> App:
+        away.append(Away(app.database))
+        return replace(app, desk=replace(app.desk, database=cast("Any", away[0])))
+
+    with running(tmp_path / "data", breakable) as service:
+        service.add_user("a@example.org")
+        client, other = signed_in(service, "a@example.org"), visitor(service)
+        path = path_of(service)
+        seen = seen_on(client, path)
+        away[0].is_away = True
+        refused = save(client, path, "Mine.", seen)
+        sent = {"lead": path.rpartition("/")[2], "notes": "Mine.", "seen": seen, "next": path}
+        behind = other.post("/inbox/sign-in", data={**sent, "email": "a@example.org", "password": PASSWORD})
+        away[0].is_away = False
+        saved = save(client, path, notes_of(refused.text), hidden(refused.text, "seen"))
+
+        assert [answer.status_code for answer in (refused, behind, saved)] == [503, 503, 303]
+        assert "Not saved: The service cannot do this right now. Try again in a moment." in text_of(refused.text)
+        assert [notes_of(answer.text) for answer in (refused, behind)] == ["Mine."] * 2
+        assert other.get("/inbox").status_code == 200
+        assert notes_of(client.get(path).text) == "Mine."
 
 
 def test_session_over_while_writing(service: Service, path: str) -> None:

@@ -83,7 +83,7 @@ class Together(Generic[T, R]):
                 waiting.clear()
                 outcomes = [error] * len(group)
             with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-                group[0].answer.get_loop().call_soon_threadsafe(_answer, group, outcomes)
+                group[0].answer.get_loop().call_soon_threadsafe(answer_all, group, outcomes)
 
     def _take_along(self, waiting: deque[Waiting[T, R]]) -> bool:
         """Add all that has come, and wait while there is nothing; False when there will not be any more."""
@@ -94,8 +94,8 @@ class Together(Generic[T, R]):
         return bool(waiting)
 
 
-def _answer(group: Sequence[Waiting[T, R]], outcomes: Sequence[R | Exception]) -> None:
-    """Wake everybody of a group in one step of the event loop."""
+def answer_all(group: Sequence[Waiting[T, R]], outcomes: Sequence[R | Exception]) -> None:
+    """Tell everybody of a group what came of their tasks, in one step of the event loop."""
     for each, outcome in zip(group, outcomes, strict=True):
         if each.answer.done():
             continue  # Whoever waited has gone.

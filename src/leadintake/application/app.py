@@ -18,7 +18,7 @@ from leadintake.application.staff import Staff
 class App:
     """What entrypoints call.
 
-    `database` and `files` are asked for their health. The first of `cursor_keys` signs cursors, tickets of forms, and
+    `database` and `files` are asked for their health. The first of `sealing_keys` seals cursors, tickets of forms, and
     receipts; what was signed with any of them counts.
     """
 
@@ -31,4 +31,4 @@ class App:
     retention: Retention
     database: Database
     files: FileStore
-    cursor_keys: Sequence[bytes]
+    sealing_keys: Sequence[bytes]

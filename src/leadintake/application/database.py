@@ -154,8 +154,8 @@ class Outbox(Protocol):
     def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
         """One delivery, locked until a writing transaction ends, and its lead; raises NotFound."""
 
-    def unsettled(self, limit: int) -> list[OwedMail]:
-        """Deliveries in every status but `sent`: failed ones first, then held ones, then by when they are due."""
+    def unsettled(self, limit: int, status: Status | None = None) -> list[OwedMail]:
+        """Deliveries in one status, or in every one but `sent`: failed first, then held, then by when they are due."""
 
     def retry(self, delivery_id: UUID, now: datetime) -> None:
         """Owe it again from now on, for another domain.delivery.GIVE_UP_AFTER."""

@@ -53,7 +53,7 @@ def create_app(settings: Settings, opened: Opened = bootstrap.opened) -> ASGIApp
         wake = asyncio.Event()
         async with (
             opened(settings, wake.set) as app,
-            counts.opened(app.cursor_keys[0]),
+            counts.opened(app.sealing_keys[0]),
             nullcontext() if settings.worker == "separate" else worker.running(app, wake),
         ):
             serving.app = app

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,8 @@ GRACE = user()
 MANY = FEW + 5_000
 SUSPICIOUS = 5_000
 FEW_MAILS = 50
+TAKEN = 8
+TOKEN = UUID(int=7)
 ADD_MANY = f"""
 INSERT INTO leads (id, firm_id, reference, first_name, last_name, email, words, state, notes, resume_path, resume_name,
                    resume_kind, resume_size, resume_sha256, resume_flags, created_at, updated_at, version, quarantine)
@@ -214,6 +217,39 @@ async def test_failed_mails_are_found_among_many_that_are_held(crowd: Crowd) -> 
     assert [mail.delivery.status for mail in listed[: FEW_MAILS + 1]] == [Status.FAILED] * FEW_MAILS + [Status.HELD]
     assert [look for look in looks if look[0] not in {"Index Scan", "Index Only Scan"}] == []
     assert [look for look in looks if look[2] > 300] == []
+
+
+@pytest.mark.attack(178)
+async def test_a_claim_looks_at_what_it_takes(crowd: Crowd) -> None:
+    """However many mails are due, neither them nor those whose claims run out later are looked through."""
+    await crowd.connection.execute(OWE_MAILS)
+    crowd.statements.clear()
+    claimed = await crowd.database.write(FIRST_FIRM, lambda tx: tx.outbox.claim(datetime.now(UTC), TAKEN, TOKEN))
+    looks = await crowd.looks()
+
+    assert len(claimed) == TAKEN
+    assert {look[0] for look in looks} == {"Index Scan", "ModifyTable"}
+    assert [look for look in looks if look[2] > 2 * TAKEN] == []
+
+
+async def test_sqlite_claims_likewise(path: Path, statements: list[tuple[str, Any]]) -> None:
+    """Claims that ran out have an index of their own, and all others the one of what is due, in its order."""
+    database = SqliteDatabase(path)
+    await database.write(FIRST_FIRM, lambda tx: tx.outbox.claim(datetime.now(UTC), TAKEN, TOKEN))
+    await database.close()
+    with closing(sqlite3.connect(path)) as connection:
+        plans = [
+            " ".join(line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+            for statement, parameters in statements
+            if "UPDATE deliveries" in statement
+        ]
+
+    assert [("ix_deliveries_sending" in plan, "ix_deliveries_unsettled" in plan) for plan in plans] == [
+        (True, False),
+        (False, True),
+        (False, True),
+    ]
+    assert "TEMP B-TREE" not in "".join(plans)
 
 
 async def test_sqlite_finds_failed_mails_likewise(path: Path, statements: list[tuple[str, Any]]) -> None:

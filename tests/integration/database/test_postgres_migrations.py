@@ -89,7 +89,8 @@ async def is_interrupted(server: Postgres, database: str, to: str, at: int) -> b
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("before", "to", "fewest"), [("base", "0001", 15), ("0001", "0002", 6), ("0002", "0003", 2), ("0003", "0004", 2)]
+    ("before", "to", "fewest"),
+    [("base", "0001", 15), ("0001", "0002", 6), ("0002", "0003", 2), ("0003", "0004", 2), ("0004", "0005", 2)],
 )
 async def test_interrupted(server: Postgres, empty: str, before: str, to: str, fewest: int) -> None:
     """A migration that broke off at whatever statement leaves nothing, and is repeated as if nothing had been."""

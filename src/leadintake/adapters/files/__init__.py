@@ -1,1 +1,1 @@
-"""Where resumes lie: a folder of this machine."""
+"""Where resumes lie: a folder of this machine, or a bucket."""

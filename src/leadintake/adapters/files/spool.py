@@ -16,6 +16,8 @@ from leadintake.domain.resume import Finding
 
 T = TypeVar("T")
 
+MIB = 2**20
+
 
 class Spool:
     """At most `max_bytes`. What does not fit the buffer goes to a file.
@@ -41,8 +43,10 @@ class Spool:
         """Take the next bytes; raises TooLarge with the first one over the limit, or Unavailable."""
         self.size += len(chunk)
         if self.size > self._max_bytes:
-            megabytes = self._max_bytes * 10 // 2**20 / 10
-            raise TooLarge(f"The file is larger than {megabytes:g} MB. Make it smaller, perhaps with fewer pictures.")
+            limit = (
+                f"{self._max_bytes * 10 // MIB / 10:g} MB" if self._max_bytes >= MIB else f"{self._max_bytes:,} bytes"
+            )
+            raise TooLarge(f"The file is larger than {limit}. Make it smaller, perhaps with fewer pictures.")
         if len(self._buffer) + len(chunk) > CHUNK:
             await self.run(self._write_out)
         self._buffer += chunk

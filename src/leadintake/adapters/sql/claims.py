@@ -16,7 +16,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from leadintake.adapters.sql.as_json import JSON
 from leadintake.adapters.sql.hot import Row, run, scalar
-from leadintake.adapters.sql.tables import UNSETTLED, UtcDateTime, deliveries, leads
+from leadintake.adapters.sql.tables import SENDING, UNSETTLED, UtcDateTime, deliveries, leads
 from leadintake.application.database import Letter
 from leadintake.domain.delivery import Status
 
@@ -45,8 +45,8 @@ SERVER_IS_AHEAD = ServerIsAhead(sa.bindparam("machine", type_=UtcDateTime))
 LEASED_UNTIL = sa.bindparam("until", type_=UtcDateTime) + SERVER_IS_AHEAD
 
 
-def _claim(*due: sa.ColumnElement[bool]) -> sa.Update:
-    first = sa.select(deliveries.c.id).where(HERE, UNSETTLED, *due).order_by(deliveries.c.due_at)
+def _claim(*due: sa.ColumnElement[bool] | sa.TextClause) -> sa.Update:
+    first = sa.select(deliveries.c.id).where(HERE, *due).order_by(deliveries.c.due_at)
     cte = first.limit(sa.bindparam("most")).with_for_update(skip_locked=True).cte("due")
     return (
         sa.update(deliveries)
@@ -60,15 +60,16 @@ def _claim(*due: sa.ColumnElement[bool]) -> sa.Update:
     )
 
 
-def _counted(*due: sa.ColumnElement[bool]) -> sa.Executable:
+def _counted(*due: sa.ColumnElement[bool] | sa.TextClause) -> sa.Executable:
     """With a row for each that it takes."""
     return _claim(*due).returning(deliveries.c.id)
 
 
 NOW = sa.bindparam("now", type_=UtcDateTime)
-PENDING = _claim(deliveries.c.due_at <= NOW, deliveries.c.status == Status.PENDING)
-RAN_OUT = _counted(deliveries.c.due_at <= NOW + SERVER_IS_AHEAD, deliveries.c.status == Status.SENDING)
-OF_THE_FUTURE = _counted(deliveries.c.due_at > sa.bindparam("furthest"), deliveries.c.status == Status.PENDING)
+IS_PENDING = (UNSETTLED, deliveries.c.status == Status.PENDING)
+PENDING = _claim(*IS_PENDING, deliveries.c.due_at <= NOW)
+RAN_OUT = _counted(SENDING, deliveries.c.due_at <= NOW + SERVER_IS_AHEAD)
+OF_THE_FUTURE = _counted(*IS_PENDING, deliveries.c.due_at > sa.bindparam("furthest"))
 CLAIMED = (
     sa.select(
         *(deliveries.c[name] for name in ("purpose", "recipient", "message_id", "created_at", "give_up_at", "lead_id")),

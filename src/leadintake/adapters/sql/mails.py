@@ -65,14 +65,15 @@ def statuses(connection: sa.Connection, firm_id: UUID, lead_ids: Collection[UUID
     return dict(by_lead)
 
 
-def unsettled(connection: sa.Connection, firm_id: UUID, limit: int) -> list[OwedMail]:
-    """Deliveries in every status but `sent`: failed ones first, then held ones, then by when they are due.
+def unsettled(connection: sa.Connection, firm_id: UUID, limit: int, status: Status | None) -> list[OwedMail]:
+    """Deliveries in one status, or in every one but `sent`: failed first, then held, then by when they are due.
 
     In two statements, each in the order of an index, because PostgreSQL would sort all of them to have those first that
     wait for a person.
     """
-    rows = list(connection.execute(BY_A_PERSON, {"firm": firm_id, "most": limit}))
-    rows += connection.execute(BY_ITSELF, {"firm": firm_id, "most": limit - len(rows)})
+    asked = [deliveries.c.status == status] if status else []
+    rows = list(connection.execute(BY_A_PERSON.where(*asked), {"firm": firm_id, "most": limit}))
+    rows += connection.execute(BY_ITSELF.where(*asked), {"firm": firm_id, "most": limit - len(rows)})
     return [OwedMail(view(row), row.lead_id, row.reference, f"{row.first_name} {row.last_name}") for row in rows]
 
 

@@ -151,9 +151,9 @@ class SqlOutbox:
             raise NotFound
         return mails.view(row), row.lead_id
 
-    def unsettled(self, limit: int) -> list[OwedMail]:
-        """Deliveries in every status but `sent`: failed ones first, then held ones, then by when they are due."""
-        return mails.unsettled(self._connection, self._firm_id, limit)
+    def unsettled(self, limit: int, status: Status | None = None) -> list[OwedMail]:
+        """Deliveries in one status, or in every one but `sent`: failed first, then held, then by when they are due."""
+        return mails.unsettled(self._connection, self._firm_id, limit, status)
 
     def retry(self, delivery_id: UUID, now: datetime) -> None:
         """Owe it again from now on, for another domain.delivery.GIVE_UP_AFTER."""

@@ -5,6 +5,8 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
+from leadintake.adapters.together import Waiting, answer_all
+
 K = TypeVar("K", bound=Hashable)
 
 LARGEST_GROUP = 32
@@ -22,13 +24,13 @@ class Sharing(Generic[K]):
 
     def __init__(self, work: Callable[[K, Sequence[Any]], Awaitable[Sequence[Any]]]) -> None:
         self._work = work
-        self._waiting: defaultdict[K, deque[tuple[Any, asyncio.Future[Any]]]] = defaultdict(deque)
+        self._waiting: defaultdict[K, deque[Waiting[Any, Any]]] = defaultdict(deque)
         self._under_way: defaultdict[K, set[asyncio.Task[Any] | None]] = defaultdict(set)
 
     async def do(self, kind: K, task: Any) -> Any:
         """Have a task done, even if nobody waits any more, and return its result or raise its exception."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[kind].append((task, answer))
+        self._waiting[kind].append(Waiting(task, answer))
         if len(self._under_way[kind]) < AT_ONCE:
             self._under_way[kind].add(asyncio.create_task(self._do_all(kind)))
         return await answer
@@ -44,19 +46,13 @@ class Sharing(Generic[K]):
         finally:  # In the very step in which it ends: for whoever comes then, there must be another.
             self._under_way[kind] -= {asyncio.current_task()}
 
-    async def _do_groups(self, kind: K, waiting: deque[tuple[Any, asyncio.Future[Any]]]) -> None:
+    async def _do_groups(self, kind: K, waiting: deque[Waiting[Any, Any]]) -> None:
         while waiting:
             group = [waiting.popleft() for _ in range(min(LARGEST_GROUP, len(waiting)))]
             try:
-                outcomes = await self._work(kind, [task for task, _ in group])
+                outcomes = await self._work(kind, [each.task for each in group])
             except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
                 group += waiting
                 waiting.clear()
                 outcomes = [error] * len(group)
-            for (_, answer), outcome in zip(group, outcomes, strict=True):
-                if answer.done():
-                    continue  # Whoever waited has gone.
-                if isinstance(outcome, Exception):
-                    answer.set_exception(outcome)
-                else:
-                    answer.set_result(outcome)
+            answer_all(group, outcomes)

@@ -41,7 +41,7 @@ TEMPORARY_IN_MEMORY = "temp_store=MEMORY"
 """What a statement may have to take back would be a file in /var/tmp else, and hold what prospects have sent."""
 
 WAL = "journal_mode=WAL"
-"""For whoever makes or migrates a database. It stays with the file; a backup that is looked at must not change."""
+"""For whoever makes or serves a database. A copy does not have it; a backup that is looked at must not change."""
 
 logger = logging.getLogger(__name__)
 

@@ -108,6 +108,7 @@ sessions = sa.Table(
 IN_QUARANTINE = sa.text("quarantine IS NOT NULL")
 NOT_IN_QUARANTINE = sa.text("quarantine IS NULL")
 UNSETTLED = sa.text("status <> 'sent'")
+SENDING = sa.text("status = 'sending'")
 FOR_A_PERSON = sa.text("status IN ('failed', 'held')")
 CONFIRMED = sa.text("purpose = 'confirmation' AND status <> 'held'")
 """Conditions of partial indexes; queries repeat them word for word, or the index is not used."""
@@ -191,6 +192,7 @@ deliveries = sa.Table(
     _text("last_error", nullable=True),
     _moment("created_at"),
     _partial("ix_deliveries_unsettled", UNSETTLED, "firm_id", "due_at"),
+    _partial("ix_deliveries_sending", SENDING, "firm_id", "due_at"),
     _partial("ix_deliveries_for_a_person", FOR_A_PERSON, "firm_id", "status", "created_at", "id"),
     _partial("ix_deliveries_confirmed", CONFIRMED, "firm_id", "mailbox", "created_at"),
 )

@@ -87,6 +87,12 @@ async def migrate(settings: Settings) -> None:
         turns.close()
 
 
+async def log_ahead(settings: Settings) -> None:
+    """Have a SQLite database log ahead (WAL), which one that was copied does not; raises NotReady."""
+    if not settings.postgres_url:
+        await _run(settings, lambda _: None, in_wal=True)
+
+
 async def examine(settings: Settings) -> tuple[str, list[str]]:
     """The version of the database's software, and what is wrong inside, a line each; raises NotReady."""
     return await _run(settings, lambda connection: (checkup.version(connection), checkup.problems(connection)))

@@ -11,7 +11,7 @@ from leadintake.domain.people import Operator
 from leadintake.entrypoints.commands import output, session
 
 MOST = 1_000
-"""Deliveries that are looked through; a list that long is read by nobody."""
+"""Deliveries that are listed; a longer list is read by nobody."""
 
 UNSETTLED = [status.value for status in Status if status is not Status.SENT]
 
@@ -27,7 +27,8 @@ def list_(status: str | None) -> None:
     """List what is not sent: first what waits for a person (failed, held), then what is tried again."""
 
     async def work(app: App, who: Operator) -> list[DeliveryView]:
-        owed = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST))
+        asked = Status(status) if status else None
+        owed = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST, asked))
         return [mail.delivery for mail in owed]
 
     found = session.run(work)
@@ -36,11 +37,10 @@ def list_(status: str | None) -> None:
         [
             (one.id, one.status, one.purpose, one.recipient, one.attempts, one.next_attempt_at, one.last_error)
             for one in found
-            if status in {None, one.status}
         ],
     )
     if len(found) == MOST:
-        click.echo(f"There may be more: these are of the first {MOST:,}.", err=True)
+        click.echo(f"There may be more: these are the first {MOST:,}.", err=True)
 
 
 @deliveries.command()

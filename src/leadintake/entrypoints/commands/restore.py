@@ -56,6 +56,7 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest) -> list
                 copied = await _restore_files(settings, backup, leads)
                 with output.progress("Copying rows") as told:
                     await copying.rows(copy, settings, told)
+                await schema.log_ahead(settings)
     async with engines.kept(settings) as restored:
         # What had to be copied was compared on its way.
         return (await compare(restored, restored.firm_id, hashes=copied < manifest.files))[1]

@@ -24,7 +24,10 @@ from leadintake.entrypoints.lock import SENDING, SERVING, held
 from leadintake.entrypoints.settings import BadSetting, Settings
 
 DRAIN_SECONDS = 20
-"""How long requests under way get to end in. With the worker's GRACE after it, a stop takes 25 seconds at most."""
+"""How long requests under way get to end in.
+
+With the worker's GRACE and SETTLING after it, a stop takes 28 seconds at most.
+"""
 
 BACKLOG = 2048
 ADMIN_NAME = "Administrator"
@@ -77,6 +80,7 @@ async def _who_signs_in(settings: Settings) -> str:
             await schema.migrate(settings)
         elif found is not Schema.CURRENT:
             raise NotReady(found.value)
+        await schema.log_ahead(settings)
         app = await opening.enter_async_context(bootstrap.opened(settings, lambda: None))
         operator = Operator(app.accounts.firm_id)
         users = await app.staff.everybody(operator)

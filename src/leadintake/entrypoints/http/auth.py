@@ -135,9 +135,9 @@ async def revoke(request: AnyRequest) -> Response[None]:
 
 
 def masked(email: str) -> str:
-    """Enough of an address to recognise an account by, and not enough to write to it."""
-    local, _, domain = email.rpartition("@")
-    return f"{local[:1]}***@{domain[:100]}"
+    """Enough of an address to recognise an account by, and not enough to write to it; nothing of what is no address."""
+    local, at, domain = email.rpartition("@")
+    return f"{local[:1]}***@{domain[:100]}" if at else "***"
 
 
 routes = Router("/", route_handlers=[token, revoke], request_max_body_size=BODY_MAX_BYTES, tags=["Signing in"])

@@ -57,6 +57,7 @@ class Guesses:
         async def forget(storage: Storage) -> None:
             await storage.clear(f"guesses/{counted}")
             await storage.clear(f"wait/{counted}")
+            await storage.clear(f"known/{pair}")  # Else it would end so long after the first time.
             await storage.incr(f"known/{pair}", KNOWN_FOR)
 
         try:

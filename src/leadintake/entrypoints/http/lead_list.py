@@ -82,9 +82,9 @@ async def leads(request: SignedIn) -> LeadPage:
         limit=filters.limit,
         quarantined=filters.quarantined,
     )
-    after = None if filters.cursor is None else unseal(filters.cursor, query, user.id, app.cursor_keys)
+    after = None if filters.cursor is None else unseal(filters.cursor, query, user.id, app.sealing_keys)
     page = await app.desk.page(user, replace(query, after=after))
-    return LeadPage(page.items, seal(page.next, query, user.id, app.cursor_keys) if page.next else None)
+    return LeadPage(page.items, seal(page.next, query, user.id, app.sealing_keys) if page.next else None)
 
 
 def _moment(text: str | None, field: str) -> datetime | None:

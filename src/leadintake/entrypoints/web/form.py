@@ -4,7 +4,7 @@ import secrets
 from http import HTTPStatus
 from typing import Any
 
-from litestar import HttpMethod, Response, Router, get, post, route
+from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
@@ -33,9 +33,9 @@ MOST_RESUMES = 10
 """So many times the largest resume is read before one that is too large is refused, else the browser says nothing."""
 
 
-@route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/")
 async def show(request: AnyRequest) -> Template:
-    """The empty form. Monitors ask for its head."""
+    """The empty form."""
     return _form(request, dict.fromkeys(TEXTS, ""))
 
 
@@ -43,7 +43,7 @@ async def show(request: AnyRequest) -> Template:
 async def send(request: AnyRequest) -> Response[Any]:
     """Store an enquiry, then lead to its receipt; or show the form again, with all that was typed."""
     texts = dict.fromkeys((*TEXTS, *SENT_ALONG, TRAP), "")
-    intake, keys = serving(request).app.intake, serving(request).app.cursor_keys
+    intake, keys = serving(request).app.intake, serving(request).app.sealing_keys
     try:
         async with received(request, texts) as (file_name, upload):
             form = form_of(texts, file_name, shown.noticed(*_sent_along(texts), keys), texts[TRAP])
@@ -59,7 +59,7 @@ async def send(request: AnyRequest) -> Response[Any]:
 async def receipt(request: AnyRequest, reference: FromPath[str], proof: FromPath[str]) -> Template:
     """What was received, as often as one likes to see it."""
     here = serving(request)
-    if not shown.is_proof(proof, reference, here.app.cursor_keys):
+    if not shown.is_proof(proof, reference, here.app.sealing_keys):
         raise NotFound
     return page("received", reference=reference, what_is_next=_paragraphs(here.settings.form_next))
 
@@ -69,7 +69,7 @@ def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = 
 
     The next ticket is as old, because whoever sends the same form as a second enquiry has long filled it in.
     """
-    settings, keys = serving(request).settings, serving(request).app.cursor_keys
+    settings, keys = serving(request).settings, serving(request).app.sealing_keys
     ticket, notice = texts.get("submission", ""), shown.noticed(*_sent_along(texts), keys) if refused else None
     if notice is None or (refused and refused.ticket_is_used):
         notice = notice or Notice(settings.form_notice, serving(request).app.intake.now())

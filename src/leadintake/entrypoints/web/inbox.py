@@ -39,7 +39,7 @@ async def inbox(request: SignedIn) -> Response[Any]:
 
     def link(to: str, lead: LeadView, along: LeadQuery) -> str:
         edge = Position(lead.created_at, lead.id)
-        return "/inbox" + selection.parameters(**{to: seal(edge, along, request.user.id, here.cursor_keys)})
+        return "/inbox" + selection.parameters(**{to: seal(edge, along, request.user.id, here.sealing_keys)})
 
     return desk_page(
         request,
@@ -53,7 +53,7 @@ async def inbox(request: SignedIn) -> Response[Any]:
         now=here.inbox.now(),
         previous_page=link("before", leads[0], _turned(selection.query)) if leads and cursor else None,
         next_page=link("after", leads[-1], selection.query) if leads and (found.has_more or turn == "before") else None,
-        since=seal(found.newest, ARRIVALS, request.user.id, here.cursor_keys) if found.newest else "",
+        since=seal(found.newest, ARRIVALS, request.user.id, here.sealing_keys) if found.newest else "",
     )
 
 
@@ -61,7 +61,7 @@ async def inbox(request: SignedIn) -> Response[Any]:
 async def arrivals(request: SignedIn) -> Response[Any]:
     """How many leads have come since a page was made, as the part of it that says so."""
     here, since = serving(request).app, request.query_params.get("since", "")
-    start = unseal(since, ARRIVALS, request.user.id, here.cursor_keys) if since else None
+    start = unseal(since, ARRIVALS, request.user.id, here.sealing_keys) if since else None
     count = await here.inbox.arrived_since(request.user, start, ARRIVALS_MAX)
     return page("arrivals", since=since, arrived=words.capped(count, ARRIVALS_MAX))
 
@@ -69,7 +69,7 @@ async def arrivals(request: SignedIn) -> Response[Any]:
 def _start(request: SignedIn, query: LeadQuery, cursor: str) -> tuple[str, Position | None]:
     """A cursor and the position in it; nothing for one that is not of this list."""
     try:
-        return cursor, unseal(cursor, query, request.user.id, serving(request).app.cursor_keys)
+        return cursor, unseal(cursor, query, request.user.id, serving(request).app.sealing_keys)
     except Malformed:
         return "", None
 

@@ -9,7 +9,7 @@ from litestar import Response, post
 from litestar.params import FromPath
 
 from leadintake.application.desk import Change
-from leadintake.domain.errors import Invalid, NotSignedIn, Stale
+from leadintake.domain.errors import Invalid, NotSignedIn, Stale, Unavailable
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
@@ -61,5 +61,9 @@ async def save(request: SignedIn, draft: Draft, address: str) -> Response[Any]:
     except Invalid as error:
         return await shown(
             request, lead_id, status=HTTPStatus.UNPROCESSABLE_ENTITY, draft=draft.notes, wrong=error.errors[0].message
+        )
+    except Unavailable as error:
+        return await shown(
+            request, lead_id, status=HTTPStatus.SERVICE_UNAVAILABLE, draft=draft.notes, wrong=error.detail
         )
     return redirect(request, inside(address))

@@ -36,6 +36,12 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
     accounts = serving(request).app.accounts
     try:
         cookie = await checked(request, email, form.get("password", ""), accounts.open_browser_session)
+        await _end(request, cookie_of(request))
+        answer: Response[Any] = redirect(request, wanted)
+        if draft:
+            identity = await accounts.recognise(cookie)
+            request.scope["user"], request.scope["auth"] = identity.user, identity
+            answer = await notes.save(request, draft, wanted)
     except (WrongCredentials, TooManyRequests, Unavailable) as error:
         told = tell(error, request.scope)
         again = ask(
@@ -47,12 +53,6 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
         )
         again.headers.update(told.headers)
         return again
-    await _end(request, cookie_of(request))
-    answer: Response[Any] = redirect(request, wanted)
-    if draft:
-        identity = await accounts.recognise(cookie)
-        request.scope["user"], request.scope["auth"] = identity.user, identity
-        answer = await notes.save(request, draft, wanted)
     answer.set_cookie(made(serving(request).settings, cookie))
     return answer
 
