@@ -218,7 +218,7 @@ def test_only_a_sound_practice_of_this_version_is_copied(machine: Machine, tmp_p
 
     assert "There is no database yet" in refusal(nothing.run("copy", "--to", url))
     assert not nothing.data_dir.exists()
-    assert "pg_dump" in refusal(machine.run("copy", "--to", url, **there))
+    assert "leadintake backup" in refusal(machine.run("copy", "--to", url, **there))
     machine.sql("DELETE FROM users")
     assert "damaged: events refers to users" in refusal(machine.run("copy", "--to", url))
     machine.sql("UPDATE alembic_version SET version_num = '0000'")
