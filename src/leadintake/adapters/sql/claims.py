@@ -61,7 +61,7 @@ def _claim(*due: sa.ColumnElement[bool] | sa.TextClause) -> sa.Update:
 
 
 def _counted(*due: sa.ColumnElement[bool] | sa.TextClause) -> sa.Executable:
-    """With a row for each that it takes."""
+    """With a row for each that it takes. PENDING has none: at each the driver gives up the interpreter's lock."""
     return _claim(*due).returning(deliveries.c.id)
 
 
