@@ -33,6 +33,11 @@ def tab_to(page: Page, wanted: Locator) -> None:
         assert page.evaluate(SEEN)
 
 
+def hears_keys(page: Page) -> None:
+    """Wait for the script of a page: until it runs, nothing happens at a key."""
+    expect(page.get_by_role("button", name="Keys")).to_be_visible()
+
+
 def test_keys_of_the_list(at_list: Page) -> None:
     """The keys j and k go along the list, Enter opens, / searches, ? helps; none of them while somebody types."""
     links = at_list.locator(".leads .name a")
@@ -52,6 +57,16 @@ def test_keys_of_the_list(at_list: Page) -> None:
     expect(links.last).to_be_focused()
     at_list.keyboard.press("Enter")
     expect(at_list.get_by_role("heading", level=1)).to_have_text("Ada Board3")
+
+
+def test_keys_at_once_after_their_help(at_list: Page) -> None:
+    """What is pressed before the browser took the focus from the closed dialog counts."""
+    at_list.keyboard.press("?")
+    at_list.get_by_role("dialog", name="Keys").evaluate("""dialog => {
+        dialog.close();
+        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "/", bubbles: true}));
+    }""")
+    expect(at_list.get_by_role("searchbox")).to_be_focused()
 
 
 def test_keys_can_be_turned_off(at_list: Page) -> None:
@@ -93,8 +108,10 @@ def test_keys_of_a_lead(browsing: Browsing, service: Service) -> None:
     page.locator("h1").click()
     page.keyboard.press("j")
     expect(page).to_have_url(f"{service.url}{second}?q=key")
+    hears_keys(page)
     page.keyboard.press("k")
     expect(page.get_by_role("textbox", name="Notes")).to_have_value("jke/?")
+    hears_keys(page)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     page.keyboard.press("e")
@@ -103,5 +120,6 @@ def test_keys_of_a_lead(browsing: Browsing, service: Service) -> None:
     expect(page.get_by_role("button", name="Reach out")).to_be_visible()
     page.keyboard.press("e")
     expect(page.locator("#answer")).to_contain_text("Atticus Finch reached out")
+    hears_keys(page)
     page.keyboard.press("/")
     expect(page).to_have_url(f"{service.url}/inbox?q=key")

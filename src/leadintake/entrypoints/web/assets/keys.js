@@ -35,7 +35,8 @@ export function watchKeys() {
   one("#keys-open").addEventListener("click", () => one("#keys").showModal());
 
   document.addEventListener("keydown", (event) => {
-    const isTyping = event.target.closest("input, textarea, select, dialog");
+    // A dialog that was just closed keeps the focus until the browser paints.
+    const isTyping = event.target.closest("input, textarea, select, dialog[open]");
     if (isTyping || !isOn.checked || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
     event.preventDefault();
     KEYS[event.key]();
