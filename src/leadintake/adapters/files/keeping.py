@@ -25,9 +25,10 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A file that is there once `name` was called. `over` is done when its thread is done with it."""
+    """A file that came: `look` says what it is, and `name` makes it. `over` is done when its thread is done with it."""
 
-    name: Callable[[], Named]
+    look: Callable[[], Resume]
+    name: Callable[[Resume], FileIO]
     over: Future[None] = field(default_factory=Future)
 
 
@@ -50,12 +51,14 @@ class Keeper:
     async def keep(self, arrival: Arrival) -> Resume:
         """Return once file and name are durable, and the file is closed.
 
-        Raises what `name` raises, or OSError; then the file may have its name, and must be removed.
+        Raises what `look` or `name` raises, or OSError; then the file may have its name, and must be removed.
         """
         return await self._waiting.do(arrival)
 
     def _keep(self, arrivals: Sequence[Arrival]) -> list[Resume | Exception]:
-        outcomes = [_named(arrival) for arrival in arrivals]
+        """All are looked at before the first is made, because each call to the disk gives up the interpreter's lock."""
+        seen = [_seen(arrival) for arrival in arrivals]
+        outcomes = [_named(arrival, resume) for arrival, resume in zip(arrivals, seen, strict=True)]
         files = [each.file for each in outcomes if isinstance(each, Named)]
         try:
             failures = iter(self._sync(files))
@@ -78,8 +81,17 @@ class Keeper:
         return [of_folder or of_file for of_file in of_files]
 
 
-def _named(arrival: Arrival) -> Named | Exception:
+def _seen(arrival: Arrival) -> Resume | Exception:
     try:
-        return arrival.name()
+        return arrival.look()
     except Exception as error:  # noqa: BLE001 - it is raised where this file, and no other, was to be kept
+        return error
+
+
+def _named(arrival: Arrival, resume: Resume | Exception) -> Named | Exception:
+    if isinstance(resume, Exception):
+        return resume
+    try:
+        return Named(arrival.name(resume), resume)
+    except Exception as error:  # noqa: BLE001 - as above
         return error

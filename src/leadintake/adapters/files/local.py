@@ -14,7 +14,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from leadintake.adapters.files.disk import THREADS, OpenFile, chunks, create, done, sync, write
-from leadintake.adapters.files.keeping import Arrival, Keeper, Named
+from leadintake.adapters.files.keeping import Arrival, Keeper
 from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, checked
 from leadintake.adapters.files.spool import Spool
 from leadintake.application.ports import Received
@@ -155,10 +155,11 @@ class LocalUpload(Spool):
         The name comes before the content is safe, since nobody knows of it before a lead does: so the disk's journal
         is written once for both, and a submission takes a twelfth less processor time.
         """
-        arrival = Arrival(partial(self._name, judge))
         if self._file:  # It did not fit the buffer, and no other file should wait while all of it is read.
-            named = await self.run(arrival.name)
-            arrival = Arrival(lambda: named)
+            seen = await self.run(partial(self._look, judge))
+            arrival = Arrival(lambda: seen, self._name)
+        else:
+            arrival = Arrival(partial(self._look, judge), self._name)
         self._hop = arrival.over
         try:
             resume = await self._store.keeper.keep(arrival)
@@ -167,11 +168,13 @@ class LocalUpload(Spool):
         self._hop = None  # Nothing is left to clean up; till now there was, as nobody may have waited for it.
         return resume
 
-    def _name(self, judge: Callable[[Received], Resume]) -> Named:
-        resume = judge(self.received(self._store.inspect))
+    def _look(self, judge: Callable[[Received], Resume]) -> Resume:
+        return judge(self.received(self._store.inspect))
+
+    def _name(self, resume: Resume) -> FileIO:
         path = self._store.at(resume.path)
         self._path = self._path.rename(path) if self._path else path
-        return Named(self.save(), resume)
+        return self.save()
 
     def _clean_up(self, hop: object) -> None:
         super()._clean_up(hop)

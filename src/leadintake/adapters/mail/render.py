@@ -1,7 +1,9 @@
 """What a letter says: the templates, and the facts each of them may see."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict
 from unicodedata import category
@@ -99,7 +101,7 @@ class Renderer:
             "To": recipient,
             "Reply-To": self._reply_to,
             "Subject": header_text(self._text(f"{letter.purpose}.subject.txt", subject)),
-            "Date": format_datetime(letter.created_at),
+            "Date": _date(letter.created_at.replace(microsecond=0)),
             "Message-ID": letter.message_id,
             "Auto-Submitted": "auto-generated",
             "X-Auto-Response-Suppress": "All",
@@ -160,6 +162,12 @@ def _load(folder: Path | None) -> dict[str, Template]:
         if unknown:
             raise ValueError(f"mail template {name} asks for {', '.join(sorted(unknown))}, which it does not get")
     return templates
+
+
+@lru_cache(16)
+def _date(second: datetime) -> str:
+    """Kept for the mails of the same second, because it takes a twelfth of the time of rendering one."""
+    return format_datetime(second)
 
 
 def _visible(text: str) -> str:
