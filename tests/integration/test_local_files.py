@@ -12,14 +12,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import pytest
 from tests.limits import limited
 
-from leadintake.adapters.files.disk import CHUNK
+from leadintake.adapters.files.disk import CHUNK, OpenFile
 from leadintake.adapters.files.local import LocalFiles, LocalUpload
 from leadintake.application.ports import Received
 from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
@@ -213,11 +212,11 @@ async def test_too_many_open_files_are_unavailable(files: LocalFiles, folder: Pa
 class UploadToAFailingDisk(LocalUpload):
     """Hands out, to be synced, a pipe in place of its file: the kernel syncs none, and says so."""
 
-    def save(self) -> FileIO:
+    def save(self) -> OpenFile:
         super().save()
         reading, writing = os.pipe()
         os.close(reading)
-        self.pipe = FileIO(writing, "w")
+        self.pipe = OpenFile(writing)
         return self.pipe
 
 

@@ -17,8 +17,11 @@ from leadintake.domain.delivery import Status
 from leadintake.domain.errors import ChannelDown
 from leadintake.entrypoints.channel import FIRST_PAUSE, Channel
 
-GATHERING = 0.02
-"""Seconds between being woken and looking, so that one claim takes what many submissions of a rush hour owe."""
+GATHERING = 0.05
+"""Seconds between being woken and looking, so that one claim takes what many submissions of a rush hour owe.
+
+With 0.02, and 16 clients, submissions cost a fourteenth more, as mails are claimed, synced and settled more often.
+"""
 
 LONGEST_SLEEP = 30.0
 """Seconds; how late at most a delivery goes out that another process asked for, such as the command line."""

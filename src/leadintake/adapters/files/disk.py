@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
@@ -24,29 +23,46 @@ that takes long to look at holds up nobody with 4. Each more takes up to 2 MB.
 
 
 class OpenFile:
-    """A file that is closed when nobody can read it any more, be it an iterator, even one never begun, or a thread."""
+    """A file by its descriptor. It is closed at the latest when nobody can reach it any more.
+
+    So an iterator may have it that is never begun, or a thread. `FileIO` asks the system for more when it is opened,
+    and each such call gives up the interpreter's lock: a submission costs a thirtieth more.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def __del__(self) -> None:
-        os.close(self._descriptor)
+    def fileno(self) -> int:
+        """The descriptor; -1 once it is closed."""
+        return self._descriptor
 
     def read(self) -> bytes:
         """The next bytes; none at the end."""
         return os.read(self._descriptor, CHUNK)
 
+    def write(self, content: bytes | bytearray) -> None:
+        """Write all of it; raises OSError."""
+        written = 0
+        while written < len(content):
+            written += os.write(self._descriptor, memoryview(content)[written:])
 
-def create(path: Path) -> FileIO:
+    def from_start(self) -> FileIO:
+        """The file for whoever moves about in it; it must not outlive this one."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return FileIO(self._descriptor, closefd=False)
+
+    def close(self) -> None:
+        """Close it, unless it is closed; raises OSError."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    __del__ = close
+
+
+def create(path: Path) -> OpenFile:
     """Make a file that only this user may read; raises OSError, also where there is one."""
-    return FileIO(path, "x+", opener=partial(os.open, mode=0o600))
-
-
-def write(file: FileIO, content: bytes | bytearray) -> None:
-    """Write all of it; raises OSError. Unbuffered, because every call to the system gives up the interpreter's lock."""
-    written = 0
-    while written < len(content):
-        written += file.write(memoryview(content)[written:])
+    return OpenFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @contextmanager

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
-from leadintake.adapters.files.disk import opened
+from leadintake.adapters.files.disk import OpenFile, opened
 from leadintake.adapters.files.syncing import Syncing
 from leadintake.adapters.together import Together
 from leadintake.domain.lead import Resume
@@ -19,7 +18,7 @@ LARGEST_GROUP = 32
 class Named(NamedTuple):
     """A file that has its final name, and is open."""
 
-    file: FileIO
+    file: OpenFile
     resume: Resume
 
 
@@ -28,7 +27,7 @@ class Arrival:
     """A file that came: `look` says what it is, and `name` makes it. `over` is done when its thread is done with it."""
 
     look: Callable[[], Resume]
-    name: Callable[[Resume], FileIO]
+    name: Callable[[Resume], OpenFile]
     over: Future[None] = field(default_factory=Future)
 
 
@@ -69,7 +68,7 @@ class Keeper:
                 arrival.over.set_result(None)
         return [next(failures) or each.resume if isinstance(each, Named) else each for each in outcomes]
 
-    def _sync(self, files: Sequence[FileIO]) -> list[OSError | None]:
+    def _sync(self, files: Sequence[OpenFile]) -> list[OSError | None]:
         """What went wrong with each; a name is as safe as its folder."""
         if not files:
             return []

@@ -5,15 +5,14 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from leadintake.adapters.files.disk import THREADS, OpenFile, chunks, create, done, sync, write
+from leadintake.adapters.files.disk import THREADS, OpenFile, chunks, create, done, sync
 from leadintake.adapters.files.keeping import Arrival, Keeper
 from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, checked
 from leadintake.adapters.files.spool import Spool
@@ -109,8 +108,8 @@ class LocalFiles:
             raise Unavailable
         path = self.new_part()
         try:
-            with create(path) as file:
-                write(file, PROBE)
+            with closing(create(path)) as file:
+                file.write(PROBE)
         finally:
             path.unlink(missing_ok=True)
 
@@ -143,7 +142,7 @@ class LocalUpload(Spool):
         self._path: Path | None = None
         super().__init__(store.pool, store.max_bytes)
 
-    def make_file(self) -> FileIO:
+    def make_file(self) -> OpenFile:
         """One in the folder, under its final name where that is known by now; raises OSError."""
         self._path = self._path or self._store.new_part()
         return create(self._path)
@@ -171,7 +170,7 @@ class LocalUpload(Spool):
     def _look(self, judge: Callable[[Received], Resume]) -> Resume:
         return judge(self.received(self._store.inspect))
 
-    def _name(self, resume: Resume) -> FileIO:
+    def _name(self, resume: Resume) -> OpenFile:
         path = self._store.at(resume.path)
         self._path = self._path.rename(path) if self._path else path
         return self.save()

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from io import BytesIO, FileIO
-from tempfile import TemporaryFile
+from io import BytesIO
+from pathlib import Path
+from tempfile import mkstemp
 from typing import Any, BinaryIO, TypeVar
 
-from leadintake.adapters.files.disk import CHUNK, done, write
+from leadintake.adapters.files.disk import CHUNK, OpenFile, done
 from leadintake.application.ports import Received
 from leadintake.domain.errors import TooLarge
 from leadintake.domain.resume import Finding
@@ -28,7 +29,7 @@ class Spool:
     def __init__(self, pool: ThreadPoolExecutor, max_bytes: int) -> None:
         self._pool = pool
         self._max_bytes = max_bytes
-        self._file: FileIO | None = None
+        self._file: OpenFile | None = None
         self._buffer = bytearray()
         self.size = 0
         self._digest = hashlib.sha256()
@@ -66,15 +67,18 @@ class Spool:
         finding = self._read(look) if self.size else Finding(None, why="is empty")
         return Received(self.size, self.sha256, finding)
 
-    def make_file(self) -> FileIO:
+    def make_file(self) -> OpenFile:
         """One without a name, which is gone when it is closed, however that comes about; raises OSError."""
-        return TemporaryFile(buffering=0)
+        descriptor, path = mkstemp()
+        file = OpenFile(descriptor)
+        Path(path).unlink()
+        return file
 
-    def save(self) -> FileIO:
+    def save(self) -> OpenFile:
         """Write out what is left, in a thread; raises OSError."""
         if self._file is None:
             self._file = self.make_file()
-        write(self._file, self._buffer)
+        self._file.write(self._buffer)
         self._buffer.clear()
         return self._file
 
@@ -97,9 +101,7 @@ class Spool:
         self._digest.update(self._buffer)
         if self._file is None:
             return how(BytesIO(self._buffer))
-        file = self.save()
-        file.seek(0)
-        return how(file)
+        return how(self.save().from_start())
 
     def _clean_up(self, _: object) -> None:
         if self._file:
