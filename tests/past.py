@@ -16,7 +16,7 @@ from tests.passwords import with_passwords
 from tests.records import FIRST_FIRM
 
 from leadintake.adapters.sql.postgres import opened as opened_database
-from leadintake.adapters.sql.sqlite import engine
+from leadintake.adapters.sql.sqlite_connections import engine
 from leadintake.adapters.sql.tables import metadata
 from leadintake.application.app import App
 from leadintake.application.database import LeadQuery, Transaction

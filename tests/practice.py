@@ -12,7 +12,7 @@ from tests.records import FIRST_FIRM
 
 from leadintake.application.accounts import Accounts
 from leadintake.application.database import Database, LeadQuery
-from leadintake.application.desk import Desk
+from leadintake.application.desk import Desk, Page
 from leadintake.application.dispatch import Dispatch, Outcome
 from leadintake.application.inbox import Inbox
 from leadintake.application.intake import Form, Intake
@@ -129,6 +129,10 @@ class Practice:
         email = f"{name}@firm.example"
         await self.staff.add(OPERATOR, email, name.title(), role, PASSWORD)
         return await self.staff.find(OPERATOR, email)
+
+    async def page(self, user: User, query: LeadQuery) -> Page:
+        """A page of the list as it is."""
+        return await self.desk.page(user, query, lambda page: page)
 
     async def leads(self) -> list[LeadView]:
         """All leads there are, the oldest first."""

@@ -10,7 +10,7 @@ from tests.pages import ROOT, page, table
 from leadintake.adapters.files import bucket
 from leadintake.adapters.mail.smtp import LIMITS
 from leadintake.adapters.sql import postgres
-from leadintake.adapters.sql.sqlite import LOCK_TIMEOUT_MS
+from leadintake.adapters.sql.sqlite_connections import LOCK_TIMEOUT_MS
 from leadintake.domain import delivery
 from leadintake.entrypoints import worker
 from leadintake.entrypoints.commands.serve import DRAIN_SECONDS

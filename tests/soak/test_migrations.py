@@ -30,7 +30,7 @@ from tests.soak.setups import LAUNCH
 
 from leadintake.adapters.sql import copying, migrate, tables
 from leadintake.adapters.sql.postgres import opened
-from leadintake.adapters.sql.sqlite import engine
+from leadintake.adapters.sql.sqlite_connections import engine
 
 NOTHING = "nothing"
 SCHEMAS = [NOTHING, *reversed([one.revision for one in ScriptDirectory(str(migrate.folder())).walk_revisions()])]

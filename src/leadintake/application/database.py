@@ -211,7 +211,7 @@ class Database(Protocol):
         """Run work that changes nothing, on one consistent snapshot."""
 
     async def glance(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
-        """Run work that looks up a row or two by their keys, on one consistent snapshot."""
+        """Run work that looks up a row or two by their keys, with one statement."""
 
     async def write(self, firm_id: UUID, work: Callable[[Transaction], T]) -> T:
         """Run work and return once its changes are durable. When it raises, none of them happened.

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from uuid import UUID
 
 from leadintake.application.database import Database, LeadQuery, Position, Transaction
@@ -15,6 +16,8 @@ from leadintake.domain.errors import NotFound, NotRetryable, Stale
 from leadintake.domain.events import Event, EventKind
 from leadintake.domain.lead import Lead, Resume, State, notes_seen
 from leadintake.domain.people import Permission, Principal, User
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,22 @@ class Desk:
     now: Clock
     wake: Callable[[], None]
 
-    async def page(self, user: User, query: LeadQuery) -> Page:
-        """The leads of a query. One more than asked for is looked up, to know whether there is a next page."""
+    async def page(self, user: User, query: LeadQuery, show: Callable[[Page], T]) -> T:
+        """The leads of a query, as `show` makes them up where they are read.
+
+        What one thread has made is slow to go through for another: shown by whoever asked, a list of 50 takes a
+        twentieth more. One lead more than asked for is looked up, to know whether there is a next page.
+        """
         user.require(Permission.WORK_LEADS)
         wider = replace(query, limit=query.limit + 1)
-        found = await self.database.read(user.firm_id, lambda tx: tx.leads.page(wider))
-        items = found[: query.limit]
-        more = len(found) > query.limit
-        return Page(items, Position(items[-1].created_at, items[-1].id) if more else None)
+
+        def work(tx: Transaction) -> T:
+            found = tx.leads.page(wider)
+            items = found[: query.limit]
+            more = len(found) > query.limit
+            return show(Page(items, Position(items[-1].created_at, items[-1].id) if more else None))
+
+        return await self.database.read(user.firm_id, work)
 
     async def view(self, user: User, lead_id: UUID) -> LeadView:
         """One lead; raises NotFound."""

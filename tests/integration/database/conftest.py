@@ -13,7 +13,8 @@ from tests.records import FIRST_FIRM, NOW, SECOND_FIRM
 
 from leadintake.adapters.sql import migrate
 from leadintake.adapters.sql.postgres import PostgresDatabase, connect, opened
-from leadintake.adapters.sql.sqlite import WAL, SqliteDatabase, engine
+from leadintake.adapters.sql.sqlite import SqliteDatabase
+from leadintake.adapters.sql.sqlite_connections import WAL, engine
 from leadintake.adapters.sql.tables import firms, metadata
 from leadintake.application.database import Database
 

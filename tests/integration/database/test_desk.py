@@ -178,9 +178,9 @@ async def test_pages(practice: Practice) -> None:
             tx.leads.add(lead(number))
 
     await practice.database.write(FIRST_FIRM, work)
-    first = await practice.desk.page(user, LeadQuery(limit=2))
-    whole = await practice.desk.page(user, LeadQuery(limit=5))
-    last = await practice.desk.page(user, LeadQuery(limit=2, after=Position(NOW, UUID(int=3))))
+    first = await practice.page(user, LeadQuery(limit=2))
+    whole = await practice.page(user, LeadQuery(limit=5))
+    last = await practice.page(user, LeadQuery(limit=2, after=Position(NOW, UUID(int=3))))
 
     assert ([view.id.int for view in first.items], first.next) == ([5, 4], Position(NOW, UUID(int=4)))
     assert ([view.id.int for view in whole.items], whole.next) == ([5, 4, 3, 2, 1], None)

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from tests.records import FIRST_FIRM
 
 from leadintake.adapters.sql import migrate, tables
-from leadintake.adapters.sql.sqlite import engine
+from leadintake.adapters.sql.sqlite_connections import engine
 
 TIME = re.compile(r"\b\d{16}\b")
 

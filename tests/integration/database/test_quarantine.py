@@ -32,7 +32,7 @@ async def suspicious(practice: Practice, key: str | None = None, **form: Any) ->
 
 async def ids(practice: Practice, user: User, query: LeadQuery) -> list[UUID]:
     """The leads of a list."""
-    return [view.id for view in (await practice.desk.page(user, query)).items]
+    return [view.id for view in (await practice.page(user, query)).items]
 
 
 async def test_nothing_goes_out(practice: Practice) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from leadintake.adapters.sql.postgres import opened
-from leadintake.adapters.sql.sqlite import engine
+from leadintake.adapters.sql.sqlite_connections import engine
 from leadintake.adapters.sql.tables import Id, UtcDateTime, events, firms, metadata
 from leadintake.domain.errors import Refused, Unavailable
 

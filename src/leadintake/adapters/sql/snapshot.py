@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from leadintake.adapters.sql import migrate
 from leadintake.adapters.sql.copying import BATCH, TABLES
-from leadintake.adapters.sql.sqlite import engine
+from leadintake.adapters.sql.sqlite_connections import engine
 from leadintake.adapters.sql.tables import Id, UtcDateTime, deliveries, firms, sessions
 from leadintake.domain.delivery import Status
 from leadintake.domain.errors import Refused

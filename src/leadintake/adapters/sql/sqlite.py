@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from leadintake.adapters.sql.hot import run_text
+from leadintake.adapters.sql.sqlite_connections import LOCK_TIMEOUT_MS, Reading, engine
 from leadintake.adapters.sql.transaction import SqlTransaction
 from leadintake.adapters.sql.turn import Turns
 from leadintake.adapters.together import Together
@@ -27,9 +26,6 @@ from leadintake.domain.errors import Unavailable
 
 A = TypeVar("A")
 T = TypeVar("T")
-
-LOCK_TIMEOUT_MS = 5_000
-"""How long to wait for another process (the command line) before giving up with Unavailable."""
 
 LARGEST_GROUP = 64
 READERS = 2
@@ -39,9 +35,6 @@ CHECKPOINT_PAGES = 8_000
 
 TEMPORARY_IN_MEMORY = "temp_store=MEMORY"
 """What a statement may have to take back would be a file in /var/tmp else, and hold what prospects have sent."""
-
-WAL = "journal_mode=WAL"
-"""For whoever makes or serves a database. A copy does not have it; a backup that is looked at must not change."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +58,11 @@ class SqliteDatabase:
         self._loop = asyncio.get_running_loop()
         checkpoint = f"wal_autocheckpoint={CHECKPOINT_PAGES}"
         self._writing = engine(path, "BEGIN IMMEDIATE", checkpoint, TEMPORARY_IN_MEMORY)
-        self._reading = engine(path, "BEGIN", "query_only=ON", "wal_autocheckpoint=0")
+        self._reading = Reading(path, "BEGIN")
+        self._glancing = Reading(path, None)
         self._writer: Together[Job, Any] = Together("sqlite-writer", self._write, LARGEST_GROUP)
         self._turns = Turns(path, LOCK_TIMEOUT_MS / 1000)
         self._written_by: sa.Connection | None = None
-        self._idle: SimpleQueue[sa.Connection] = SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._is_closed = False
 
@@ -77,16 +70,17 @@ class SqliteDatabase:
         """Run work on one consistent snapshot, in one hop to a reader thread."""
         if self._is_closed:
             raise Unavailable
-        return await self._loop.run_in_executor(self._readers, self._read, firm_id, work)
+        return await self._loop.run_in_executor(self._readers, self._reading.run, firm_id, work)
 
     async def glance(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
-        """Run work on one consistent snapshot at once, on the event loop.
+        """Run work of one statement, which is a snapshot by itself, at once on the event loop.
 
-        A hop to a thread would take longer: looked up like this, a session costs a third less of a small request.
+        A hop to a thread would take longer: looked up like this, a session costs a third less of a small request. To
+        begin and end a transaction would take as long as the look.
         """
         if self._is_closed:
             raise Unavailable
-        return self._read(firm_id, work)
+        return self._glancing.run(firm_id, work)
 
     async def write(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
         """Run work in the writer thread and return once its changes are durable."""
@@ -112,8 +106,8 @@ class SqliteDatabase:
     def _let_go(self) -> None:
         self._writer.join()
         self._readers.shutdown()
-        while not self._idle.empty():
-            self._idle.get().close()
+        self._reading.close()
+        self._glancing.close()
         self._disconnect()
         self._turns.close()
 
@@ -121,21 +115,6 @@ class SqliteDatabase:
         if self._written_by is not None:
             self._written_by.close()
             self._written_by = None
-
-    def _read(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
-        try:
-            try:
-                connection = self._idle.get_nowait()
-            except Empty:
-                connection = self._reading.connect()
-            try:
-                with connection.begin():
-                    return work(SqlTransaction(connection, firm_id))
-            finally:
-                self._idle.put(connection)
-        except DBAPIError as error:
-            logger.exception("database_read_failed")
-            raise Unavailable from error
 
     def _write(self, group: Sequence[Job]) -> Sequence[Any]:
         """Commit a group. Where nobody's work counts, those behind fail too: a lock would hold up each group anew."""
@@ -207,29 +186,3 @@ def _each_by_itself(tx: SqlTransaction, works: Sequence[Callable[[SqlTransaction
 def _is_everybodys(error: Exception) -> bool:
     """Whether nobody's work counts: the disk is full, the file broken, and SQLite may have ended the transaction."""
     return isinstance(error, DBAPIError | sqlite3.Error | OSError) and not isinstance(error, IntegrityError)
-
-
-def engine(path: Path, begin: str, *pragmas: str) -> sa.Engine:
-    """An engine whose connections are durable (synchronous FULL), strict (foreign keys), and begin as told.
-
-    They overwrite what they delete, so that who was erased is not left in the file. Not every SQLite does by itself.
-    """
-    url = sa.URL.create("sqlite", database=str(path))
-    made = sa.create_engine(
-        url,
-        poolclass=sa.NullPool,
-        hide_parameters=True,  # An error that is logged must not carry names and addresses.
-        connect_args={"isolation_level": None, "check_same_thread": False},
-    )
-    settings = (f"busy_timeout={LOCK_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", *pragmas)
-
-    @sa.event.listens_for(made, "connect")
-    def configure(connection: sqlite3.Connection, _: object) -> None:
-        for setting in settings:
-            connection.execute(f"PRAGMA {setting}")
-
-    @sa.event.listens_for(made, "begin")
-    def start(connection: sa.Connection) -> None:
-        run_text(connection, begin)
-
-    return made

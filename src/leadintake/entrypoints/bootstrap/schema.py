@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from leadintake.adapters.sql import checkup
 from leadintake.adapters.sql import migrate as migrations
-from leadintake.adapters.sql.sqlite import LOCK_TIMEOUT_MS, WAL, engine
+from leadintake.adapters.sql.sqlite_connections import LOCK_TIMEOUT_MS, WAL, engine
 from leadintake.adapters.sql.turn import Turns
 from leadintake.domain.errors import Refused
 from leadintake.entrypoints.settings import Settings
