@@ -225,7 +225,8 @@ class Conversation:
         """An answer on one line. The recipient, whom no log may name, and what we signed in with are left out of it."""
         line = " ".join(text.split())
         for private in filter(None, self._private):
-            line = re.sub(re.escape(private), "...", line, flags=re.IGNORECASE)
+            if private.casefold() in line.casefold():  # A pattern is made for each recipient, so only where it is used.
+                line = re.sub(re.escape(private), "...", line, flags=re.IGNORECASE)
         line = RUN.sub(lambda run: "..." if any(run[0] in private for private in self._private) else run[0], line)
         shown = "".join(c if c.isprintable() else "?" for c in line)[:LONGEST_ANSWER]
         return f"{code} {shown}" if code > 0 else shown
