@@ -7,12 +7,13 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO, Literal
 
+import msgspec
 import structlog
 from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.typing import EventDict, Processor
 
 STANDARD_ERROR = 2
-AS_JSON = json.JSONEncoder(default=str)
+AS_JSON = msgspec.json.Encoder(enc_hook=str)
 
 
 def configure(log_format: Literal["console", "json"], stream: BinaryIO | None = None) -> None:
@@ -46,9 +47,17 @@ def visible(text: str) -> str:
 
 
 def _json(_logger: object, _method: str, event: EventDict) -> str:
-    """All but ASCII is escaped, and so is DEL, the one ASCII character that JSON would let pass."""
+    """All but ASCII is escaped, and so is DEL, the one ASCII character that JSON would let pass.
+
+    Nearly every line is plain: msgspec writes it in a sixth of the time, but escapes less, and takes no half character.
+    """
     first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
-    return AS_JSON.encode({**first, **event}).replace("\x7f", r"\u007f")
+    line = {**first, **event}
+    with suppress(ValueError):
+        plain = AS_JSON.encode(line)
+        if plain.isascii() and b"\x7f" not in plain:
+            return plain.decode()
+    return json.dumps(line, default=str).replace("\x7f", r"\u007f")
 
 
 def _escaped(_logger: object, _method: str, event: EventDict) -> EventDict:
