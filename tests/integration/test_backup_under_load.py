@@ -97,13 +97,17 @@ def command(
     pipe = subprocess.PIPE
     return subprocess.Popen(
         [*program, *arguments],
-        env={**clean, **environ}, cwd="/", stdout=pipe, stderr=pipe, text=True, **options,
+        env={**clean, "PYTHONFAULTHANDLER": "1", **environ}, cwd="/", stdout=pipe, stderr=pipe, text=True, **options,
     )  # fmt: skip
 
 
 def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """What a command ended with, and wrote to standard output and standard error."""
-    output, error = process.communicate(timeout=2 * PATIENCE)
+    """What a command ended with, and wrote to standard output and standard error; of one that hangs, where it does."""
+    try:
+        output, error = process.communicate(timeout=2 * PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # Then Python writes where each thread is.
+        raise AssertionError(process.communicate()) from None
     return process.returncode, output, error
 
 

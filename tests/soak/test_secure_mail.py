@@ -80,7 +80,7 @@ def test_a_wrong_password(on_sqlite: Deployment, row: Row, scale: Scale, mended:
                     submit(service, "ada@client.example")
                 enough = mail.verbs.count("AUTH") + scale.refused_sign_ins
                 assert soon(lambda enough=enough: mail.verbs.count("AUTH") >= enough), "it is not tried any more"  # type: ignore[misc] # mypy cannot infer a lambda with a default
-                assert PAUSED in service.client.get("/metrics").text
+                assert soon(lambda: PAUSED in service.client.get("/metrics").text)
             refused, owed = mail.verbs.count("AUTH"), store.owed()
             assert not mail.mails
             if mended == "by a restart":

@@ -354,6 +354,19 @@ async def test_a_bell_that_is_rung_at_the_last_moment(url: str) -> None:
         await asyncio.wait_for(heard.wait(), 10)
 
 
+async def test_a_bell_that_waits_and_is_rung_at_the_last_moment(url: str) -> None:
+    """As by a command that did several things: it ends, and the others hear of it."""
+    heard, listens = asyncio.Event(), asyncio.Event()
+    async with asyncio.timeout(10), bell(url, heard.set):
+        await heard.wait()
+        heard.clear()
+        async with bell(url, listens.set) as ring:
+            await listens.wait()
+            ring()
+
+        await heard.wait()
+
+
 async def test_a_bell_whose_connection_is_lost(url: str, way: Relay) -> None:
     """It connects again, and takes it that it has missed something."""
     heard = asyncio.Event()

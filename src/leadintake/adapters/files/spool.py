@@ -1,13 +1,13 @@
 """A file on its way in: counted and hashed, in memory while it fits one buffer, and on disk beyond that."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
-from pathlib import Path
-from tempfile import mkstemp
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar
 
 from leadintake.adapters.files.disk import CHUNK, OpenFile, done
@@ -69,10 +69,8 @@ class Spool:
 
     def make_file(self) -> OpenFile:
         """One without a name, which is gone when it is closed, however that comes about; raises OSError."""
-        descriptor, path = mkstemp()
-        file = OpenFile(descriptor)
-        Path(path).unlink()
-        return file
+        with TemporaryFile(buffering=0) as file:
+            return OpenFile(os.dup(file.fileno()))
 
     def save(self) -> OpenFile:
         """Write out what is left, in a thread; raises OSError."""

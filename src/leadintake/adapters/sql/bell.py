@@ -68,7 +68,8 @@ async def _serve(connection: Any, wake: Callable[[], None], rung: asyncio.Event)
     wake()  # Something may have been stored while nobody listened.
     while True:
         try:
-            await asyncio.wait_for(rung.wait(), QUIET_SECONDS)
+            async with asyncio.timeout(QUIET_SECONDS):  # Rung and cancelled at once, wait_for would not end (Python 3.11).
+                await rung.wait()
         except TimeoutError:
             await connection.execute("SELECT 1")
             continue
