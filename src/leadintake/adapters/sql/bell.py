@@ -68,7 +68,7 @@ async def _serve(connection: Any, wake: Callable[[], None], rung: asyncio.Event)
     wake()  # Something may have been stored while nobody listened.
     while True:
         try:
-            async with asyncio.timeout(QUIET_SECONDS):  # Rung and cancelled at once, wait_for would not end (Python 3.11).
+            async with asyncio.timeout(QUIET_SECONDS):  # wait_for would not end when rung and cancelled at once.
                 await rung.wait()
         except TimeoutError:
             await connection.execute("SELECT 1")
