@@ -329,7 +329,7 @@ class TestFraming:
         time.sleep(0.05)
 
         assert service.stored() == before
-        assert b'"level": "error"' not in LOG.getvalue()[start:]
+        assert b'"level":"error"' not in LOG.getvalue()[start:]
         assert service.client().get("/health").status_code == 200
 
     @pytest.mark.asvs("V4.2.1")

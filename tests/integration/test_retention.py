@@ -42,4 +42,4 @@ def test_the_worker_erases_what_is_too_old(tmp_path: Path) -> None:
     assert ["Kept until" in said for said in pages] == [False, True]
     assert statuses == [200, 404]
     assert len(files) == 1
-    assert any('"job": "expire"' in line and '"removed": 1' in line for line in lines)
+    assert any('"job":"expire"' in line and '"removed":1' in line for line in lines)

@@ -57,7 +57,7 @@ def _json(_logger: object, _method: str, event: EventDict) -> str:
         plain = AS_JSON.encode(line)
         if plain.isascii() and b"\x7f" not in plain:
             return plain.decode()
-    return json.dumps(line, default=str).replace("\x7f", r"\u007f")
+    return json.dumps(line, default=str, separators=(",", ":")).replace("\x7f", r"\u007f")
 
 
 def _escaped(_logger: object, _method: str, event: EventDict) -> EventDict:
