@@ -86,9 +86,32 @@ def test_payload_reaches_no_header(payload: str, purpose: Purpose) -> None:
         assert [part.get_content_type() for part in parsed.walk()][1:] == ["text/plain", "text/html"]
         assert not any(part.defects for part in parsed.walk())
     assert message.isascii()
-    assert max(map(len, message.split(b"\r\n"))) <= 78
+    assert max(map(len, message.split(b"\r\n"))) <= 998
     assert b"\r" not in message.replace(b"\r\n", b"")
     assert b"\n" not in message.replace(b"\r\n", b"")
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_plain_text_is_legible_in_the_file(purpose: Purpose) -> None:
+    """A mail of ASCII has its text and its links as they are, so that they can be read and copied from the file."""
+    message = RENDERER.render(letter(purpose=purpose))
+    _, plain, html = parts(message)
+
+    assert message.replace(b"\r\n", b"\n").count(plain.encode()) == 1
+    assert message.replace(b"\r\n", b"\n").count(html.encode()) == 1
+
+
+@pytest.mark.parametrize("text", ["zoë", "a\x7f", "a\x00", "a" * 999, "a\rb", "a\nb", "--=_leadintake", "=_leadintake"])
+def test_text_that_mail_does_not_carry_is_encoded(text: str) -> None:
+    """It comes out of the message as it went in, which is all that a parser makes of its two parts."""
+    message = compose(dict.fromkeys(HEADERS[:-2], "x"), text, f"line\r\n{text}")
+    parsed, plain, html = parts(message)
+
+    assert (plain, html) == (text, f"line\n{text}")
+    assert message.isascii()
+    assert max(map(len, message.split(b"\r\n"))) <= 78
+    assert b"\n" not in message.replace(b"\r\n", b"")
+    assert {part["Content-Transfer-Encoding"] for part in parsed.walk()} == {None, "quoted-printable"}
 
 
 @pytest.mark.attack(56)

@@ -38,14 +38,13 @@ BOUNDARY = "=_leadintake"
 DELIMITER = f"--{BOUNDARY}".encode()
 PARTS = 2
 
-PART_HEAD = (
-    f"\r\n--{BOUNDARY}\r\n"
-    'Content-Type: text/{}; charset="utf-8"\r\n'
-    "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-)
+PART_HEAD = f'\r\n--{BOUNDARY}\r\nContent-Type: text/{{}}; charset="utf-8"\r\nContent-Transfer-Encoding: {{}}\r\n\r\n'
 
 LONGEST_PLAIN = 200
 """Characters of a header's text that go on one line; RFC 5322 section 2.1.1 allows 998 in all."""
+
+_LINES = re.compile(r"(?:[\t -~]{0,998}+\r\n)*+[\t -~]{0,998}+")
+"""ASCII that any mail server passes on as it is (RFC 5322 section 2.1.1)."""
 
 # RFC 5322 section 3.2.3, dot-atom, and a host name.
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
@@ -89,13 +88,22 @@ def compose(headers: Mapping[str, str], plain: str, html: str) -> bytes:
     try:
         pieces = ["\r\n".join(lines).encode("ascii"), b"\r\n"]
         for kind, text in (("plain", plain), ("html", html)):
-            pieces += [PART_HEAD.format(kind).encode("ascii"), binascii.b2a_qp(text.encode("utf-8"))]
+            encoding, body = _encoded(text)
+            pieces += [PART_HEAD.format(kind, encoding).encode("ascii"), body]
     except UnicodeError:
         raise DeliveryFailed("the message holds characters that mail cannot carry", permanent=True) from None
     message = b"".join([*pieces, f"\r\n--{BOUNDARY}--\r\n".encode("ascii")])
     if not _reads_back(message):
         raise DeliveryFailed("the message does not read back as it was meant", permanent=True)
     return message
+
+
+def _encoded(text: str) -> tuple[str, bytes]:
+    """The text as it is where that will do: a person can read it in the file, and it takes a fifth of the time."""
+    if text.isascii() and _LINES.fullmatch(text) and BOUNDARY not in text:
+        return "7bit", text.encode("ascii")
+    encoded = binascii.b2a_qp(text.encode("utf-8"))  # It breaks lines by LF alone where the text has no line break.
+    return "quoted-printable", encoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 def _is_plain(line: str) -> bool:
