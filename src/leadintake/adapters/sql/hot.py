@@ -4,6 +4,7 @@ Measured on SQLite: building, looking up and adapting them anew took 0.35 ms of 
 statements themselves.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
@@ -18,6 +19,9 @@ Binds = list[tuple[str, Callable[[Any], Any]]]
 """Which value of a row each parameter of a statement is, in the statement's order, and how the driver wants it."""
 
 SIZES = (64, 32)
+
+NUMBERED = re.compile(r"\$(\d+)")
+"""How PostgreSQL's driver wants a parameter; SQLite's takes them in order."""
 
 
 def run(connection: sa.Connection, statement: sa.Executable, row: Row) -> DBAPICursor:
@@ -85,9 +89,24 @@ def _compiled(statement: sa.Executable, dialect: Dialect) -> tuple[str, Binds, R
 def _insertion(
     table: sa.Table, names: tuple[str, ...], count: int, returning: sa.Column[Any] | None, dialect: Dialect
 ) -> tuple[str, Binds]:
+    """Written from the statement for one row: SQLAlchemy takes 37 ms for 31 leads, in which nothing else goes on."""
+    one, binds = _insertion_of_one(table, names, returning, dialect)
+    into, values, rest = one.partition(" VALUES ")
+    row, and_return, column = rest.partition(" RETURNING ")
+    rows = ", ".join(_numbered_from(len(binds) * n, row) for n in range(count))
+    return f"{into}{values}{rows}{and_return}{column}", binds
+
+
+def _numbered_from(before: int, row: str) -> str:
+    return NUMBERED.sub(lambda place: f"${int(place[1]) + before}", row)
+
+
+@cache
+def _insertion_of_one(
+    table: sa.Table, names: tuple[str, ...], returning: sa.Column[Any] | None, dialect: Dialect
+) -> tuple[str, Binds]:
     columns = [column for column in table.c if column.name in names]
-    rows = [{c.name: sa.bindparam(f"{c.name}_{row}", type_=c.type) for c in columns} for row in range(count)]
-    statement = sa.insert(table).values(rows)
+    statement = sa.insert(table).values({c.name: sa.bindparam(c.name, type_=c.type) for c in columns})
     if returning is not None:
         statement = statement.returning(returning)
     binds = [(c.name, _adapter(sa.bindparam(c.name, type_=c.type), dialect)) for c in columns]
