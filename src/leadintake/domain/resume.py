@@ -92,19 +92,18 @@ def accept(file_name: str, finding: Finding, allowed: frozenset[Kind]) -> Kind:
 
     The content decides. The extension must agree with it, except within the Word family.
     """
-    name = display_name(file_name)
-    wanted = f"{_one_of(allowed)} file"
-    if finding.kind is None:
-        raise WrongKind(f"The file {name} {finding.why}. Send {wanted}.")
-    found = _one_of({finding.kind})
-    if finding.kind not in allowed:
-        raise WrongKind(f"The file {name} contains {found}, which is not accepted. Send {wanted}.")
     _, dot, extension = _cleaned(file_name).lower().rpartition(".")
+    kind = finding.kind
+    if kind in allowed and dot and (extension == kind or {extension, kind} <= WORD_FAMILY):
+        return kind
+    name, wanted = display_name(file_name), f"{_one_of(allowed)} file"
+    if kind is None:
+        raise WrongKind(f"The file {name} {finding.why}. Send {wanted}.")
+    if kind not in allowed:
+        raise WrongKind(f"The file {name} contains {_one_of({kind})}, which is not accepted. Send {wanted}.")
     if not dot:
-        raise WrongKind(f"The name of the file, {name}, has no extension. Add .{finding.kind} to it or send {wanted}.")
-    if extension != finding.kind and not {extension, finding.kind} <= WORD_FAMILY:
-        raise WrongKind(f"The file is named {name} but contains {found}. Rename it or send {wanted}.")
-    return finding.kind
+        raise WrongKind(f"The name of the file, {name}, has no extension. Add .{kind} to it or send {wanted}.")
+    raise WrongKind(f"The file is named {name} but contains {_one_of({kind})}. Rename it or send {wanted}.")
 
 
 def _cleaned(raw: str) -> str:
