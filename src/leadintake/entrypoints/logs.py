@@ -33,6 +33,7 @@ def configure(log_format: Literal["console", "json"], stream: BinaryIO | None = 
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=lambda *_: lines,
+        cache_logger_on_first_use=stream is None,  # Made for each line, they take a hundredth of a submission.
     )
     root = logging.getLogger()
     root.handlers = [_Handover()]
