@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -158,10 +158,9 @@ class Intake:
 
     async def _store(self, enquiry: Enquiry) -> Receipt:
         for _ in range(REFERENCE_TRIES):
-            reference = values.reference(self.random_bits(values.REFERENCE_BITS))
-            named = replace(enquiry, lead=replace(enquiry.lead, reference=reference))
+            enquiry.lead.reference = values.reference(self.random_bits(values.REFERENCE_BITS))
             try:
-                return await self.database.write_together(self.firm_id, self._add, named)
+                return await self.database.write_together(self.firm_id, self._add, enquiry)
             except ReferenceTaken:
                 continue
         raise Unavailable
@@ -173,7 +172,8 @@ class Intake:
         leads: list[Lead] = []
         events: list[Event] = []
         for enquiry in enquiries:
-            lead = replace(enquiry.lead, created_at=now, updated_at=now)
+            lead = enquiry.lead
+            lead.created_at = lead.updated_at = now
             answer = self._claim_key(tx, enquiry.key, lead)
             answers.append(answer or Receipt(lead.id, lead.reference, now))
             if answer is None:
