@@ -22,8 +22,8 @@ from tests.pages import ROOT
 from tests.soak.ledger import QUICK, Row, Scale
 
 SECONDS = 60
-QUICK_SECONDS = 10
-WARM_UP = 2_000
+QUICK_SECONDS = 20
+WARM_UP = 1_000
 """Inputs after which memory is measured for the first time."""
 
 EVERY = 500
