@@ -33,7 +33,9 @@ HEADERS = (
 NAMES = [name.encode() for name in HEADERS]
 
 BOUNDARY = "=_leadintake"
-"""Never found in quoted-printable text. One for all, because the parser compiles a pattern for each new boundary."""
+"""Never found in quoted-printable text, and text that has it is sent so. One for all, because the parser compiles a
+pattern for each new boundary.
+"""
 
 DELIMITER = f"--{BOUNDARY}".encode()
 PARTS = 2
