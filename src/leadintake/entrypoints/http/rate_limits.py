@@ -164,6 +164,7 @@ async def hit(windows: Windows, rate: RateLimitItem, *of: str, amount: int = 1) 
         until_room = before_counts_for - (others - current + 1) * window / before
     else:  # A window has just begun.
         until_room = 0
+    until_room = round(until_room, 6)  # Floats that should come to a whole second may stay a little below it.
     return max(0, math.floor(until_room)) + 1
 
 
