@@ -25,6 +25,8 @@ from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.lock import held
 
+pytestmark = pytest.mark.long
+
 NUMBERS = count()
 
 

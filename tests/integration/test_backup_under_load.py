@@ -30,6 +30,8 @@ from tests.s3 import S3
 
 from leadintake.entrypoints.bootstrap import schema
 
+pytestmark = pytest.mark.long
+
 ADMIN = "admin@example.com"
 UNSAFE = "is off: a power cut can lose leads"
 """What is wrong with the PostgreSQL of the tests, and meant so."""
@@ -156,7 +158,6 @@ def first_password(service: Running) -> str:
     return match[1]
 
 
-@pytest.mark.long
 def test_a_backup_under_load_is_one_consistent_pair(deployments: tuple[Deployment, Deployment], tmp_path: Path) -> None:
     """What was acknowledged before it is restored byte for byte, what was erased is not, and no mail goes out."""
     source, target = deployments
@@ -197,7 +198,6 @@ def test_a_backup_under_load_is_one_consistent_pair(deployments: tuple[Deploymen
     assert not [*(target.folder / "data" / "mail").glob("*.eml")]
 
 
-@pytest.mark.long
 def test_a_lead_erased_meanwhile_is_not_in_the_backup(
     deployments: tuple[Deployment, Deployment], tmp_path: Path
 ) -> None:
@@ -287,7 +287,6 @@ def upgrade():
 """
 
 
-@pytest.mark.long
 def test_a_backup_of_an_older_version_is_brought_to_this_one(machine: Machine, tmp_path: Path) -> None:
     """A version whose database has a table more restores what this one backed up, and finds nothing wrong with it."""
     folder, fresh, newer = tmp_path / "backup", Machine(tmp_path / "fresh"), tmp_path / "newer"

@@ -25,6 +25,8 @@ from leadintake.entrypoints.bootstrap.schema import NotReady
 from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.lock import held
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def machine(past: Past, tmp_path: Path) -> Machine:

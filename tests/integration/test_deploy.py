@@ -170,6 +170,7 @@ def as_admin(server: Postgres, what: str, database: str, *options: str) -> subpr
     return subprocess.run(command, check=True, capture_output=True, text=True)
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V13.2.2")
 def test_the_role_of_the_service_needs_no_say_over_tables(server: Postgres, tmp_path: Path) -> None:
     """The owner makes the tables; all else is done by a role that can make, change and drop none."""

@@ -184,6 +184,7 @@ def test_killed_half_way(deployment: Deployment) -> None:
     assert all(len(same) == 1 for same in copies.values())
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V7.4.1")
 def test_what_holds_across_servers_and_restarts(deployment: Deployment) -> None:
     """A repeat has no second effect, and who was signed out or deactivated stays so, whichever server is asked."""

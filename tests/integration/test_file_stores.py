@@ -33,7 +33,7 @@ def look(file: BinaryIO) -> Finding:
     return Finding(Kind.PDF, why=hashlib.sha256(file.read()).hexdigest())
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.long)])
 async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FileStore]:
     """An empty store that takes files of at most LIMIT bytes."""
     if request.param == "memory":

@@ -24,6 +24,7 @@ def chunk(data: bytes, extension: bytes = b"") -> bytes:
     return b"%x%s\r\n%s\r\n" % (len(data), extension, data)
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V4.2.1")
 @pytest.mark.attack(20)
 @pytest.mark.parametrize(

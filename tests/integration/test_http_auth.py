@@ -115,6 +115,7 @@ def test_refused_bodies(anyone: httpx.Client, body: bytes, content_type: str) ->
     assert answer.json()["error"] == "invalid_request"
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V6.3.8")
 @pytest.mark.attack(118)
 def test_unknown_users_and_wrong_passwords_look_alike(tmp_path: Path) -> None:

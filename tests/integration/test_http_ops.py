@@ -80,6 +80,7 @@ def test_database_that_fails(tmp_path: Path) -> None:
         assert all(int(answer.headers["retry-after"]) for answer in (ready, submitted, token))
 
 
+@pytest.mark.long
 def test_files_that_hang(tmp_path: Path) -> None:
     """A part that does not answer in two seconds is not ready."""
 
@@ -137,6 +138,7 @@ class TestMetrics:
         """A proxy on this machine is not the machine itself asking."""
         assert anyone.get("/metrics", headers={header: "203.0.113.7"}).status_code == 403
 
+    @pytest.mark.long
     def test_token(self, tmp_path: Path) -> None:
         """With the token, from anywhere."""
         with running(tmp_path / "data", METRICS_TOKEN=TOKEN) as service:

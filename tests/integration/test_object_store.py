@@ -29,6 +29,8 @@ from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
 from leadintake.entrypoints.attachment import attachment
 
+pytestmark = pytest.mark.long
+
 SMALL = b"%PDF-1.7 and little else"
 LARGE = bytes(range(256)) * 8192
 PDF = Finding(Kind.PDF)

@@ -73,6 +73,7 @@ async def test_any_password_may_be_tried(passwords: Argon2Passwords, password: s
     assert not await passwords.verify(CHEAP.hash(PASSWORD), password)
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V6.3.8")
 @pytest.mark.attack(118)
 async def test_nobody_takes_as_long_as_somebody(passwords: Argon2Passwords) -> None:
@@ -170,6 +171,7 @@ async def test_words_of_one_owner_are_not_kept_for_the_next(passwords: Argon2Pas
     assert await asyncio.gather(*asked) == [True, False] * 20
 
 
+@pytest.mark.long
 async def test_judging_takes_no_time_to_speak_of(passwords: Argon2Passwords) -> None:
     """However long a password, and however many spellings it has, it does not hold up the service."""
     begin = process_time()

@@ -121,6 +121,7 @@ class TestContract:
 
         assert not await ask(RateLimit("login", "1/hour", counts))
 
+    @pytest.mark.long
     async def test_after_the_wait_one_more_is_let_in(self, counts: Counts) -> None:
         """Whoever waits as long as told is let in."""
         limit = RateLimit("submit", "2/second", counts)
@@ -140,6 +141,7 @@ class TestContract:
 class TestShared:
     """Several processes with one Redis."""
 
+    @pytest.mark.long
     async def test_in_all_processes_at_once(self, redis: RedisServer) -> None:
         """However many count at the same moment, together they let in what the rate allows."""
         one, other = RedisCounts(redis.url), RedisCounts(redis.url)
@@ -162,6 +164,7 @@ class TestShared:
         assert all(key.startswith("leadintake:") and ADDRESS not in key for key in keys)
         assert all(3600 < int(redis.ask(f"TTL {key}").strip(":\r\n")) <= 7200 for key in submissions)
 
+    @pytest.mark.long
     @pytest.mark.asvs("V6.3.1")
     @pytest.mark.attack(121)
     def test_services_count_together(self, redis: RedisServer, tmp_path: Path) -> None:
@@ -212,6 +215,7 @@ def gauge(client: httpx.Client) -> str:
 class TestAway:
     """A Redis that is gone, hangs or refuses to count."""
 
+    @pytest.mark.long
     @pytest.mark.parametrize(
         ("leave", "come_back"),
         [(RedisServer.stop, RedisServer.start), (RedisServer.pause, RedisServer.resume)],
@@ -262,6 +266,7 @@ class TestAway:
             assert client.post("/public/leads", **form()).status_code == 201
             assert "submit" in redis.ask("KEYS *")
 
+    @pytest.mark.long
     def test_it_is_found_again_by_who_is_counted(self, redis: RedisServer, tmp_path: Path) -> None:
         """Without anybody asking for health, requests find out by themselves that Redis is back."""
         redis.stop()
@@ -316,6 +321,7 @@ def echoing() -> Iterator[int]:
 class TestSecrets:
     """The password of Redis is nobody's business."""
 
+    @pytest.mark.long
     @pytest.mark.asvs("V16.2.5")
     @pytest.mark.parametrize(
         ("kind", "logged"),
@@ -362,6 +368,7 @@ class TestSecrets:
         assert "hunter2" not in "".join(traceback.format_exception(refused.value))
 
 
+@pytest.mark.long
 def test_what_is_not_used_is_not_imported() -> None:
     """Who has no Redis, PostgreSQL, bucket or mail server waits for none of their libraries at a start."""
     code = """

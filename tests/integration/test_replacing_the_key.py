@@ -13,6 +13,8 @@ from tests.web import hidden, signed_in, visitor
 from leadintake.domain.people import Role
 from leadintake.entrypoints.bootstrap.keys import KEPT, STILL_ACCEPTED
 
+pytestmark = pytest.mark.long
+
 ADMIN = "admin@example.org"
 OLD = "dQw4w9WgXcQ-oHg5SJYRHA0-jNQXAC9IVRw"
 NEW = "9bZkp7q19f0-kJQP7kiw5Fk-fJ9rUzIMcZQ"

@@ -11,6 +11,8 @@ from tests.web import signed_in, text_of
 
 from leadintake.application.app import App
 
+pytestmark = pytest.mark.long
+
 PATIENCE = 10.0
 """Seconds for what the worker does as soon as it runs."""
 

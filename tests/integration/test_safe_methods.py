@@ -60,6 +60,7 @@ def settled(service: Service) -> Rows:
     return rows(service)
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V3.5.3")
 def test_reading_changes_nothing(service: Service) -> None:
     """Every table is as it was, but for the record of who opened a resume."""

@@ -21,6 +21,8 @@ from tests.service import form
 
 from leadintake.entrypoints.worker import LONGEST_SLEEP
 
+pytestmark = pytest.mark.long
+
 READY_WITHIN = 20.0
 INSTEAD = "Stop it, or set LEADINTAKE_DATA_DIR."
 

@@ -402,6 +402,7 @@ async def test_signing_in_fails(
     assert isinstance(failed, kind)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("answer", ["421 4.3.2 closing", "535 5.7.8 no"])
 def test_nothing_stays_open(guarded: tuple[MailServer, Tls], trust: ssl.SSLContext, answer: str) -> None:
     """Once the mailer is closed its connections are, without an exchange to end TLS that the server may leave out."""
@@ -496,6 +497,7 @@ async def test_a_server_that_hangs_up(certificate: trustme.LeafCert, trust: ssl.
     assert server.connections == 1
 
 
+@pytest.mark.long
 @pytest.mark.attack(171)
 async def test_a_server_that_falls_silent(certificate: trustme.LeafCert, trust: ssl.SSLContext) -> None:
     """Whenever it does, that lasts for so long and no longer, and the letter is tried again."""
@@ -585,6 +587,7 @@ async def test_a_kept_connection_is_dead(server: MailServer, stage: str, answer:
     assert server.verbs.count("CONTENT") == 2
 
 
+@pytest.mark.long
 async def test_a_kept_connection_is_silent(server: MailServer) -> None:
     """A connection that some firewall forgot is given up in time for another."""
     server.next["MAIL"] = [None, Fault.SAY_NOTHING]
@@ -620,6 +623,7 @@ async def test_a_new_connection_is_no_better(server: MailServer) -> None:
     assert len(server.mails) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stage", ["CONTENT", "KEPT"])
 @pytest.mark.parametrize("fault", Fault)
 async def test_a_message_never_goes_out_twice_in_a_try(server: MailServer, stage: str, fault: Fault) -> None:

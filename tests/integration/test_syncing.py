@@ -67,6 +67,7 @@ def test_more_files_than_were_announced_are_synced(files: list[int]) -> None:
     assert Syncing(1).all(many) == [None] * len(many)
 
 
+@pytest.mark.long
 def test_a_process_that_is_stopped_goes_on_to_wait(tmp_path: Path) -> None:
     """As `docker pause` and a suspended machine do: the kernel then says that waiting was interrupted."""
     command = [sys.executable, "-c", IN_A_LOOP, str(tmp_path)]

@@ -141,6 +141,7 @@ def test_sent_again(office: Service) -> None:
     assert re.search("[23] attempts so far", text_of(again))
 
 
+@pytest.mark.long
 def test_more_than_one_page(office: Service) -> None:
     """Beyond fifty the page says that there are more."""
     for number in range(51):

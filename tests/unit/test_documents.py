@@ -426,6 +426,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V5.2.3")
 @pytest.mark.attack(90)
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())

@@ -71,7 +71,7 @@ async def clear(url: str) -> None:
     await connection.close()
 
 
-@pytest.fixture(params=["path", "url"], ids=["sqlite", "postgres"])
+@pytest.fixture(params=["path", pytest.param("url", marks=pytest.mark.long)], ids=["sqlite", "postgres"])
 def location(request: pytest.FixtureRequest) -> Path | str:
     """A database of either kind that is not open."""
     found: Path | str = request.getfixturevalue(request.param)

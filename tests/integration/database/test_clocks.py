@@ -17,6 +17,8 @@ from leadintake.application.database import Transaction
 from leadintake.application.record import record
 from leadintake.domain.delivery import LEASE, SEND_TIMEOUT
 
+pytestmark = pytest.mark.long
+
 ON_TIME, AHEAD, BEHIND = timedelta(0), timedelta(hours=5, seconds=17), timedelta(hours=-7, seconds=-43)
 A_DAY = timedelta(days=1)
 TO_THE_MINUTE = timedelta(minutes=1)

@@ -144,6 +144,7 @@ async def test_fifty_notes_at_once(practice: Practice) -> None:
     assert (await timeline(practice, user, receipt.id)).count(EventKind.NOTES_CHANGED) == 1
 
 
+@pytest.mark.long
 @pytest.mark.asvs("V2.3.4")
 @pytest.mark.attack(141)
 @pytest.mark.parametrize(("versions", "refusal"), [(None, IllegalTransition), (frozenset({1}), Stale)])

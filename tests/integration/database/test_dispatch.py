@@ -137,6 +137,7 @@ async def test_nobody_can_be_told(practice: Practice) -> None:
     assert await practice.dispatch.unsettled() == {Status.FAILED: 3}
 
 
+@pytest.mark.long
 async def test_the_channel_is_down(practice: Practice) -> None:
     """However long nothing goes out for a reason that is not the letter's, no try of five days is used up."""
     await practice.submit()

@@ -102,6 +102,7 @@ async def test_a_page(practice: Practice) -> None:
         assert page.mails == {view.id: Mails.NONE for view in page.items}
 
 
+@pytest.mark.long
 async def test_counting_ends(practice: Practice) -> None:
     """Counts are exact up to a thousand, which means a thousand or more."""
     await store(practice, *range(1, COUNT_MAX), state=State.PENDING)
@@ -270,6 +271,7 @@ async def test_failed_mail_is_trouble(practice: Practice) -> None:
     assert lead_page.trouble == after
 
 
+@pytest.mark.long
 async def test_counting_failures_ends(practice: Practice) -> None:
     """A thousand failed deliveries are a thousand or more."""
     owed = [delivery(number, lead_id=lead().id) for number in range(1, COUNT_MAX + 3)]
@@ -348,6 +350,7 @@ async def test_an_attorney_who_is_not_told_is_trouble(practice: Practice) -> Non
     assert await trouble(practice) == FINE
 
 
+@pytest.mark.long
 async def test_a_channel_that_is_down_is_trouble(practice: Practice) -> None:
     """While every attempt is undone, mail is late since it was owed, also between two attempts and during one."""
     await practice.submit()

@@ -233,6 +233,7 @@ reasons = st.sampled_from([(), (Reason.TRAP,)])
 arrivals = st.lists(st.tuples(offsets, st.sampled_from(State), reasons), max_size=6)
 
 
+@pytest.mark.long
 @pytest.mark.attack(134)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries, st.lists(arrivals, min_size=1, max_size=6), st.randoms())
@@ -269,6 +270,7 @@ async def test_paging_skips_and_repeats_nothing(
         await database.write(FIRST_FIRM, work)
 
 
+@pytest.mark.long
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries, arrivals, st.none() | st.builds(Position, offsets.map(lambda n: NOW + n * MICROSECOND), st.uuids()))
 async def test_counting(database: Database, query: LeadQuery, wave: list[Any], after: Position | None) -> None:

@@ -407,6 +407,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 async def test_claims_and_settlements(database: Database, steps: list[tuple[str, int]]) -> None:

@@ -27,6 +27,8 @@ from leadintake.domain.errors import SessionOver, Unavailable, WrongCredentials
 from leadintake.domain.events import PROSPECT, Event, EventKind
 from leadintake.domain.lead import Lead
 
+pytestmark = pytest.mark.long
+
 BRIEFLY = 0.2
 """Seconds that a statement may take where a test wants it to take too long."""
 

@@ -12,6 +12,8 @@ from tests.postgres import Postgres
 from leadintake.adapters.sql import migrate, tables
 from leadintake.adapters.sql.postgres import connect, opened
 
+pytestmark = pytest.mark.long
+
 TIME = re.compile(r"\b\d{16}\b")
 numbers = count()
 
@@ -87,7 +89,6 @@ async def is_interrupted(server: Postgres, database: str, to: str, at: int) -> b
     return False
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "to", "fewest"),
     [("base", "0001", 15), ("0001", "0002", 6), ("0002", "0003", 2), ("0003", "0004", 2), ("0004", "0005", 2)],

@@ -63,6 +63,7 @@ async def test_what_was_erased_is_swept(practice: Practice) -> None:
     assert await practice.retention.sweep() == 1
 
 
+@pytest.mark.long
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(["submit", "sweep", "wait"]), st.integers(0, 5)), max_size=12))
 async def test_no_sweep_takes_a_leads_file(practice: Practice, steps: list[tuple[str, int]]) -> None:
@@ -217,6 +218,7 @@ async def test_nothing_is_erased_unless_asked_for(practice: Practice) -> None:
     assert practice.retention.kept_until(await practice.desk.view(user, lead_id)) is None
 
 
+@pytest.mark.long
 async def test_all_go_in_the_end_and_each_once(forgetful: Practice) -> None:
     """However many are due, and though two workers begin at the same moment, each is erased by one of them."""
     due = [lead(number, state=State.REACHED_OUT) for number in range(1, PORTION + 6)]

@@ -89,6 +89,7 @@ async def searched(database: Database) -> Database:
     return database
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("firm", "there"), [(FIRST_FIRM, OFTEN), (SECOND_FIRM, [])], ids=["frequent", "rare"])
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(leads=some_leads, asked=st.lists(queries, min_size=1, max_size=4))

@@ -76,6 +76,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
+@pytest.mark.long
 async def test_an_hour_of_wrong_passwords(practice: Practice, relay: MailServer, authority: trustme.CA) -> None:
     """The server learns of no letter; when somebody has mended it all go out, none failed, and none was tried (P17)."""
     relay.users = {USER: "another"}
@@ -97,6 +98,7 @@ async def test_an_hour_of_wrong_passwords(practice: Practice, relay: MailServer,
     assert len({mail.content for mail in relay.mails}) == 2 * LEADS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stage", ["AUTH", "RCPT", "KEPT"])
 async def test_stopping_under_load(practice: Practice, relay: MailServer, authority: trustme.CA, stage: str) -> None:
     """After a stop nothing is under way: what was broken off counts as tried, and the rest as if it never was (P12)."""

@@ -123,6 +123,7 @@ async def test_tasks_together(database: Database) -> None:
     assert sorted(view.id.int for view in stored) == answers
 
 
+@pytest.mark.long
 @given(sizes=st.lists(st.integers(0, 150), max_size=3))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_many_at_once_are_all_stored(database: Database, sizes: list[int]) -> None:
