@@ -30,7 +30,7 @@ def synced_files(folder: Path, size: int, seconds: float, *, with_folder: bool) 
                 os.fsync(file.fileno())
             part.rename(part.with_suffix(".pdf"))
             if with_folder:
-                _sync(folder)
+                sync_folder(folder)
             done += 1
         return done
 
@@ -41,7 +41,8 @@ def synced_files(folder: Path, size: int, seconds: float, *, with_folder: bool) 
     return done / seconds
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -7,7 +7,7 @@ from benchmarks.ceilings import batched_commits, synced_files
 from benchmarks.load_process import Measured, loaded, settle
 from benchmarks.mails import delays
 from benchmarks.rows import Row, Target
-from benchmarks.servers import peer, service
+from benchmarks.servers import bare, peer, service
 
 PART = "create"
 CEILING_SECONDS = 2.0
@@ -26,6 +26,9 @@ BESIDE = "service with a worker beside it"
 SYNCED = "synced peer"
 """The peer when it syncs files and mails, so that a power cut takes as little from it as from the service."""
 
+KEEPING = "keeping"
+"""The same web server with nothing behind it, which writes and syncs what comes."""
+
 Found = dict[tuple[str, int, int], list[Measured]]
 
 
@@ -33,6 +36,7 @@ def measure(bench: Bench) -> None:
     """Both in turn, and the ceilings in the same rounds."""
     found: Found = {}
     late: dict[str, list[float]] = {"service": [], BESIDE: [], "peer": [], SYNCED: []}
+    kept = bench.folder("create/keeping/uploads")
     files, files_alone, commits = list[float](), list[float](), list[float]()
     disk = bench.folder("create/disk")
     database = _empty_database(bench.folder("create/commits"))
@@ -41,15 +45,16 @@ def measure(bench: Bench) -> None:
         service(bench.folder("create/beside"), BESIDE, LEADINTAKE_WORKER="separate") as beside,
         peer(bench.folder("create/peer")) as theirs,
         peer(bench.folder("create/synced"), SYNCED, PEER_SYNC="1") as synced,
+        bare(KEEPING, kept.parent, KEEPING=str(kept)) as keeping,
     ):
         for server in (ours, beside, theirs, synced):
             loaded(server, size=USUAL[0], seconds=bench.form.warm_up)
-        cases = [(*case, server) for case in CASES for server in (ours, beside, theirs)]
+        cases = [(*case, server) for case in CASES for server in (ours, beside, theirs, keeping)]
         for size, connections, server in bench.rounds("create", [(*USUAL, synced), *cases]):
             answers = bench.work / "answers"
             one = loaded(server, size=size, connections=connections, seconds=bench.form.seconds, answers=str(answers))
             found.setdefault((server.name, size, connections), []).append(one)
-            if (size, connections) == USUAL:
+            if (size, connections) == USUAL and server.sends_mails:
                 late[server.name] += [delays(answers, server.mails)[0]]
             settle(server)
             if (size, connections) == USUAL and server is ours:
@@ -60,6 +65,13 @@ def measure(bench: Bench) -> None:
         what, theirs_ = f"{size // 1000:,} KB, {connections} at once", found["peer", size, connections]
         bench.add(*_rows(what, found["service", size, connections], theirs_, targets))
         bench.add(*_rows(f"{what}, with a worker beside", found[BESIDE, size, connections], theirs_, targets))
+        least = found[KEEPING, size, connections]
+        bench.add(
+            Row(PART, f"{what}: a web server that only writes and syncs what comes", "1/s", _rates(least),
+                cpu=[one.cpu for one in least]),
+            Row(PART, f"{what}, against that", "1/s", _rates(found["service", size, connections]),
+                ceiling=_rates(least)),
+        )  # fmt: skip
     usual = found["service", *USUAL]
     bench.add(*_rows("100 KB, 16 at once, against the peer when it syncs", usual, found[SYNCED, *USUAL]))
     durable = _rates(usual)

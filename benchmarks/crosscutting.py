@@ -1,17 +1,11 @@
 """What every request costs before anything is done for it: beside the same framework with nothing around it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-
-import psutil
 
 from benchmarks.bench import Bench
-from benchmarks.load_process import ROOT, Measured, loaded
-from benchmarks.processes import Server, first_answer, free_port, program, running
+from benchmarks.load_process import Measured, loaded
 from benchmarks.rows import Row, Target
-from benchmarks.servers import service, signed_in
+from benchmarks.servers import bare, service, signed_in
 
 PART = "requests"
 LIVE = "/health/live"
@@ -25,9 +19,9 @@ def measure(bench: Bench) -> None:
     """
     folder = bench.folder("crosscutting")
     found: dict[str, list[Measured]] = {}
-    with _hello("raw", folder) as raw, _hello("bare", folder) as bare, service(folder) as ours:
+    with bare("raw", folder) as raw, bare("framework", folder) as framework, service(folder) as ours:
         signed = replace(ours, token=signed_in(ours))
-        cases = {"raw ASGI": (raw, LIVE), "Litestar": (bare, LIVE), LIVE: (ours, LIVE), "/me": (signed, "/me")}
+        cases = {"raw ASGI": (raw, LIVE), "Litestar": (framework, LIVE), LIVE: (ours, LIVE), "/me": (signed, "/me")}
         for name in bench.rounds("requests", [*cases]):
             server, path = cases[name]
             one = loaded(server, paths=[path], connections=AT_ONCE, seconds=bench.form.seconds * 0.8)
@@ -49,12 +43,3 @@ def measure(bench: Bench) -> None:
 
 def _more(these: list[float], those: list[float]) -> list[float]:
     return [one - other for one, other in zip(these, those, strict=True)]
-
-
-@contextmanager
-def _hello(name: str, folder: Path) -> Iterator[Server]:
-    port, log = free_port(), folder / f"{name}.txt"
-    command = [program("uvicorn"), f"benchmarks.hello:{name}", "--port", str(port), "--no-access-log", "--lifespan=off"]
-    with running(command, ROOT, {}, log) as process:
-        first_answer(f"http://127.0.0.1:{port}{LIVE}", process, log)
-        yield Server(name, f"http://127.0.0.1:{port}", psutil.Process(process.pid), folder)

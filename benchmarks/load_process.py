@@ -54,7 +54,7 @@ def loaded(server: Server, **how: Any) -> Measured:
     with started(load) as process:
         outcome = outcome_of(process)
     end = time.monotonic()
-    if load.size is not None:
+    if load.size is not None and server.sends_mails:
         owed = MAILS_OF_A_LEAD * outcome.statuses.get(201, 0)
         wait_for(lambda: count_of(server.mails) - mails >= owed)
     return Measured(outcome, (server.cpu() - cpu) / max(1, outcome.count) * 1000, time.monotonic() - end)

@@ -40,6 +40,7 @@ class Server:
     leads_path: str = "/"
     token: str | None = None
     worker: psutil.Process | None = None
+    sends_mails: bool = True
 
     @property
     def mails(self) -> Path:

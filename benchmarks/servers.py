@@ -60,6 +60,17 @@ def peer(folder: Path, name: str = "peer", **environ: str) -> Iterator[Server]:
         yield Server(name, url, psutil.Process(process.pid), folder, "/leads")
 
 
+@contextmanager
+def bare(app: str, folder: Path, **environ: str) -> Iterator[Server]:
+    """An application of `benchmarks.hello` on the server of the service."""
+    port, log = free_port(), folder / f"{app}.txt"
+    url = f"http://127.0.0.1:{port}"
+    command = [program("uvicorn"), f"benchmarks.hello:{app}", "--port", str(port), "--no-access-log", "--lifespan=off"]
+    with running(command, HERE.parent, environ, log) as process:
+        first_answer(f"{url}/health/live", process, log)
+        yield Server(app, url, psutil.Process(process.pid), folder, "/public/leads", sends_mails=False)
+
+
 def signed_in(server: Server) -> str:
     """A token of somebody who may see the leads."""
     if server.name == "peer":
