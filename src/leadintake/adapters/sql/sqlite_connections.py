@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -32,6 +33,7 @@ class Reading:
 
     def __init__(self, path: Path, begin: str | None) -> None:
         self._engine = engine(path, begin, "query_only=ON", "wal_autocheckpoint=0")
+        self._begins = begin is not None
         self._idle: SimpleQueue[sa.Connection] = SimpleQueue()
 
     def run(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
@@ -45,7 +47,7 @@ class Reading:
             except Empty:
                 connection = self._engine.connect()
             try:
-                with connection.begin():
+                with connection.begin() if self._begins else nullcontext():
                     return work(SqlTransaction(connection, firm_id))
             finally:
                 self._idle.put(connection)

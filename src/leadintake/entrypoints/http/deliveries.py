@@ -36,4 +36,4 @@ async def retry(request: SignedIn, delivery_id: FromPath[str]) -> DeliveryView:
     return await serving(request).app.desk.retry(request.user, parsed_id(delivery_id))
 
 
-routes = Router("/", route_handlers=[deliveries, retry], guards=[signed_in], tags=["Leads"])
+routes = Router("/", route_handlers=[deliveries, retry], before_request=signed_in, tags=["Leads"])

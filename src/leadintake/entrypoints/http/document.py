@@ -27,7 +27,7 @@ from leadintake.domain.errors import (
 from leadintake.domain.people import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS
 from leadintake.domain.values import NAME_MAX_CHARACTERS
 from leadintake.entrypoints.errors import MEANINGS, UnsupportedMediaType
-from leadintake.entrypoints.http.guard import may_manage_users, signed_in
+from leadintake.entrypoints.http.guard import signed_in_manager
 from leadintake.entrypoints.http.problems import OAUTH_PREFIX, OAuthError, Problem
 from leadintake.entrypoints.http.reading import JSON, schema_of
 
@@ -93,7 +93,7 @@ class Description:
 
 
 def describe(*problems: type[Refused], **more: Any) -> dict[str, Any]:
-    """The `opt` of a route handler with its Description, without what its guards, path and body imply."""
+    """The `opt` of a route handler with its Description, without what its router, path and body imply."""
     return {KEY: Description(problems, **more)}
 
 
@@ -138,7 +138,7 @@ def _complete(operation: Schema, path: str, handler: HTTPRouteHandler) -> None:
         operation["parameters"] = parameters
     if body := (JSON, schema_of(described.json)) if described.json else described.body:
         operation["requestBody"] = {"required": True, "content": {body[0]: {"schema": body[1]}}}
-    if signed_in in handler.resolve_guards():
+    if handler.resolve_before_request():
         operation["security"] = [{"OAuth2": []}]
     status, success = next((code, answer) for code, answer in operation["responses"].items() if code < "300")
     success["headers"] = _headers(described.answers)
@@ -149,13 +149,13 @@ def _complete(operation: Schema, path: str, handler: HTTPRouteHandler) -> None:
 
 
 def _implied(path: str, handler: HTTPRouteHandler, described: Description) -> set[type[Refused]]:
-    guards = handler.resolve_guards()
+    sign_in = handler.resolve_before_request()
     implied: set[type[Refused]] = set()
     if not path.startswith("/health"):
         implied.add(Malformed)  # a foreign Host
-    if signed_in in guards:
+    if sign_in:
         implied |= {NotSignedIn, Unavailable}
-    if may_manage_users in guards:
+    if sign_in is signed_in_manager:
         implied.add(NotAllowed)
     if "{" in path:
         implied.add(NotFound)

@@ -109,4 +109,4 @@ def _moment(text: str | None, field: str) -> datetime | None:
         raise Invalid(FieldError(field, advice)) from None
 
 
-routes = Router("/", route_handlers=[leads], guards=[signed_in], tags=["Leads"])
+routes = Router("/", route_handlers=[leads], before_request=signed_in, tags=["Leads"])

@@ -198,5 +198,8 @@ def _versions(request: AnyRequest) -> frozenset[int] | None:
 
 
 routes = Router(
-    "/", route_handlers=[lead, change, release, discard, erase, events, resume], guards=[signed_in], tags=["Leads"]
+    "/",
+    route_handlers=[lead, change, release, discard, erase, events, resume],
+    before_request=signed_in,
+    tags=["Leads"],
 )

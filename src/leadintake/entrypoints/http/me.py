@@ -80,4 +80,4 @@ async def end_session(request: SignedIn, session_id: FromPath[str]) -> None:
     await serving(request).app.accounts.end_session(request.auth, parsed_id(session_id))
 
 
-routes = Router("/", route_handlers=[me, change_password, sessions, end_session], guards=[signed_in], tags=["Me"])
+routes = Router("/", route_handlers=[me, change_password, sessions, end_session], before_request=signed_in, tags=["Me"])

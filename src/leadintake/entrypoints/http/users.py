@@ -13,7 +13,7 @@ from leadintake.domain.errors import EmailTaken, LastAdmin
 from leadintake.domain.people import Role
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
 from leadintake.entrypoints.http.document import NAME, PASSWORD, describe
-from leadintake.entrypoints.http.guard import SignedIn, may_manage_users, signed_in
+from leadintake.entrypoints.http.guard import SignedIn, signed_in_manager
 from leadintake.entrypoints.http.reading import parsed_id, read_json, said
 from leadintake.entrypoints.http.serving import serving
 
@@ -100,4 +100,4 @@ async def change(request: SignedIn, user_id: FromPath[str]) -> UserView:
     return await serving(request).app.staff.update(request.user, parsed_id(user_id), wished)
 
 
-routes = Router("/", route_handlers=[users, add, change], guards=[signed_in, may_manage_users], tags=["Users"])
+routes = Router("/", route_handlers=[users, add, change], before_request=signed_in_manager, tags=["Users"])

@@ -3,10 +3,9 @@
 from litestar import Router
 
 from leadintake.domain.errors import NotSignedIn
-from leadintake.entrypoints.http.guard import may_manage_users
 from leadintake.entrypoints.web import account, inbox, lead, mails, notes, sign_in, users
 from leadintake.entrypoints.web.pages import asset
-from leadintake.entrypoints.web.session import ask_to_sign_in, at_desk, same_origin
+from leadintake.entrypoints.web.session import ask_to_sign_in, at_desk, may_manage_users, same_origin
 
 open_pages = Router(
     "/",

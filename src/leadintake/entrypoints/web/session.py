@@ -13,6 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.response import Template
 
 from leadintake.domain.errors import NotAllowed
+from leadintake.domain.people import Permission, User
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
 from leadintake.entrypoints.web.pages import page, redirect
@@ -54,6 +55,11 @@ async def at_desk(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseR
     identity = await accounts.recognise(cookie_of(connection), is_active=not handler.opt.get("is_poll"))
     connection.scope["user"] = identity.user
     connection.scope["auth"] = identity
+
+
+async def may_manage_users(connection: ASGIConnection[Any, User, Any, Any], _: BaseRouteHandler) -> None:
+    """Let in who may manage users; raises NotAllowed."""
+    connection.user.require(Permission.MANAGE_USERS)
 
 
 def ask_to_sign_in(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
