@@ -63,7 +63,7 @@ class MemoryUpload:
     def size(self) -> int:
         return len(self.content)
 
-    async def write(self, chunk: bytes | bytearray) -> None:
+    async def write(self, chunk: bytes) -> None:
         self.content += chunk
         if len(self.content) > self.store.max_bytes:
             raise TooLarge(f"The file is larger than {self.store.max_bytes / 2**20:g} MB.")

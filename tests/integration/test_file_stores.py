@@ -49,7 +49,7 @@ async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     store.close()
 
 
-async def store(files: FileStore, path: str, chunks: Iterable[bytes | bytearray]) -> Received:
+async def store(files: FileStore, path: str, chunks: Iterable[bytes]) -> Received:
     """Upload and keep a file."""
     async with files.receive() as upload:
         for chunk in chunks:
@@ -119,7 +119,7 @@ async def untouched(files: FileStore, before: datetime) -> list[str]:
 async def test_what_was_kept_comes_back(files: FileStore, size: int, piece: int) -> None:
     """Byte for byte, in whatever pieces it came, with its size and hash told and the whole of it looked at."""
     content = CONTENT[:size]
-    received = await store(files, "a.pdf", (bytearray(content[at : at + piece]) for at in range(0, size, piece)))
+    received = await store(files, "a.pdf", (content[at : at + piece] for at in range(0, size, piece)))
     expected = resume("a.pdf", content)
 
     assert received == Received(size, expected.sha256, Finding(Kind.PDF, why=expected.sha256))

@@ -383,3 +383,18 @@ async def test_uploads_take_one_buffer_each(files: LocalFiles) -> None:
     tracemalloc.stop()
 
     assert peak < uploads * 1.25 * CHUNK + 2**20
+
+
+async def test_many_small_pieces_take_no_more(files: LocalFiles) -> None:
+    """Who sends two bytes after the other does not fill up the memory with what Python needs for each."""
+    content = CONTENT[:50_000]
+    tracemalloc.start()
+    async with files.receive() as upload:
+        for at in range(0, len(content), 2):
+            await upload.write(content[at : at + 2])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        await upload.keep(as_resume)
+
+    assert peak < 4 * len(content)
+    assert (files.folder / "a.pdf").read_bytes() == content

@@ -20,7 +20,7 @@ class Spool:
     def __init__(self) -> None:
         self.content = b""
 
-    async def write(self, chunk: bytes | bytearray) -> None:
+    async def write(self, chunk: bytes) -> None:
         """Take the next bytes."""
         self.content += chunk
 

@@ -30,7 +30,7 @@ class Upload(Protocol):
     @property
     def size(self) -> int: ...
 
-    async def write(self, chunk: bytes | bytearray) -> None:
+    async def write(self, chunk: bytes) -> None:
         """Take the next bytes; raises TooLarge, or Unavailable when they cannot be stored."""
 
     async def keep(self, judge: Callable[[Received], Resume]) -> Resume:

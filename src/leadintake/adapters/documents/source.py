@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from io import FileIO
 from typing import BinaryIO
 
 CHUNK_BYTES = 256 * 1024
@@ -30,7 +31,10 @@ class Source:
 
     def read(self, at: int, count: int) -> bytes:
         """Up to `count` bytes, fewer at the end of the file."""
-        self.file.seek(min(at, self.size))
+        at = min(at, self.size)
+        if isinstance(self.file, FileIO):  # To go there first would be a second call that gives up the lock.
+            return os.pread(self.file.fileno(), count, at)
+        self.file.seek(at)
         return self.file.read(count)
 
     def chunks(self, start: int = 0) -> Iterator[tuple[int, bytes]]:

@@ -40,11 +40,13 @@ class OpenFile:
         """The next bytes; none at the end."""
         return os.read(self._descriptor, CHUNK)
 
-    def write(self, content: bytes | bytearray) -> None:
-        """Write all of it; raises OSError."""
-        written = 0
-        while written < len(content):
-            written += os.write(self._descriptor, memoryview(content)[written:])
+    def write(self, *pieces: bytes) -> None:
+        """Write all of them, by one call unless the disk takes only a part; raises OSError."""
+        written = os.writev(self._descriptor, pieces) if pieces else 0
+        if written < sum(map(len, pieces)):
+            left = b"".join(pieces)[written:]
+            while left:
+                left = left[os.write(self._descriptor, left) :]
 
     def from_start(self) -> FileIO:
         """The file for whoever moves about in it; it must not outlive this one."""

@@ -130,7 +130,7 @@ class ObjectFiles:
         async with self.asking():
             found = await obstore.get_async(self.bucket, checked(path))
             async for chunk in found.stream(CHUNK):
-                await spool.write(chunk)
+                await spool.write(bytes(chunk))
             return await spool.read(_reader)
 
     async def _delete(self, name: str) -> None:
@@ -179,8 +179,8 @@ class ObjectUpload(Spool):
                 self._store.bucket, path, self._content(), attributes=attributes, use_multipart=False
             )
 
-    def _content(self) -> mmap | bytearray:
-        return mmap(self._file.fileno(), 0, access=ACCESS_READ) if self._file else self._buffer
+    def _content(self) -> mmap | bytes:
+        return mmap(self._file.fileno(), 0, access=ACCESS_READ) if self._file else b"".join(self._buffer)
 
 
 def _reader(file: BinaryIO) -> Callable[[], bytes]:

@@ -19,18 +19,24 @@ T = TypeVar("T")
 
 MIB = 2**20
 
+SMALL = CHUNK // 4
+"""Bytes: pieces are joined while they have no more, since each takes memory of its own, and a client may send one byte
+after the other."""
+
 
 class Spool:
-    """At most `max_bytes`. What does not fit the buffer goes to a file.
+    """At most `max_bytes`. What exceeds a buffer of `CHUNK` bytes goes to a file.
 
-    Whatever touches the file runs in a thread of the pool, one hop at a time.
+    The buffer is the pieces as they came. To append them to one array took a third more memory, and 5 MB an eighth more
+    processor time. Whatever touches the file runs in a thread of the pool, one hop at a time.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, max_bytes: int) -> None:
         self._pool = pool
         self._max_bytes = max_bytes
         self._file: OpenFile | None = None
-        self._buffer = bytearray()
+        self._buffer: list[bytes] = []
+        self._buffered = 0
         self.size = 0
         self._digest = hashlib.sha256()
         self._hop: Future[Any] | None = None
@@ -40,17 +46,21 @@ class Spool:
         """In hex, of all that came, once the file was read."""
         return self._digest.hexdigest()
 
-    async def write(self, chunk: bytes | bytearray) -> None:
+    async def write(self, piece: bytes) -> None:
         """Take the next bytes; raises TooLarge with the first one over the limit, or Unavailable."""
-        self.size += len(chunk)
+        self.size += len(piece)
         if self.size > self._max_bytes:
             limit = (
                 f"{self._max_bytes * 10 // MIB / 10:g} MB" if self._max_bytes >= MIB else f"{self._max_bytes:,} bytes"
             )
             raise TooLarge(f"The file is larger than {limit}. Make it smaller, perhaps with fewer pictures.")
-        if len(self._buffer) + len(chunk) > CHUNK:
+        if self._buffer and len(self._buffer[-1]) + len(piece) <= SMALL:
+            self._buffer[-1] += piece
+        else:
+            self._buffer.append(piece)
+        self._buffered += len(piece)
+        if self._buffered > CHUNK:
             await self.run(self._write_out)
-        self._buffer += chunk
 
     async def read(self, how: Callable[[BinaryIO], T]) -> T:
         """Have the whole file read from its start, once all is written; raises Unavailable."""
@@ -76,8 +86,9 @@ class Spool:
         """Write out what is left, in a thread; raises OSError."""
         if self._file is None:
             self._file = self.make_file()
-        self._file.write(self._buffer)
+        self._file.write(*self._buffer)
         self._buffer.clear()
+        self._buffered = 0
         return self._file
 
     def end(self) -> None:
@@ -91,15 +102,19 @@ class Spool:
             hop.add_done_callback(self._clean_up)
 
     def _write_out(self) -> None:
-        self._digest.update(self._buffer)
+        self._hash()
         self.save()
 
     def _read(self, how: Callable[[BinaryIO], T]) -> T:
         """What fits the buffer is read there: each read from disk gives up the interpreter's lock."""
-        self._digest.update(self._buffer)
+        self._hash()
         if self._file is None:
-            return how(BytesIO(self._buffer))
+            return how(BytesIO(b"".join(self._buffer)))
         return how(self.save().from_start())
+
+    def _hash(self) -> None:
+        for piece in self._buffer:
+            self._digest.update(piece)
 
     def _clean_up(self, _: object) -> None:
         if self._file:

@@ -12,7 +12,7 @@ from leadintake.domain.errors import FieldError, Invalid, Malformed
 from leadintake.entrypoints.errors import UnsupportedMediaType
 from leadintake.entrypoints.http.reading import shown
 
-Write = Callable[[bytes | bytearray], Awaitable[None]]
+Write = Callable[[bytes], Awaitable[None]]
 """Takes the next bytes of the file."""
 
 TEXTS = ("first_name", "last_name", "email")
@@ -67,7 +67,7 @@ async def read_form(pieces: AsyncIterable[bytes], boundary: str, texts: dict[str
                 elif event is None:
                     reader.end()
                 else:
-                    await reader.take(event)
+                    await reader.take(bytes(event))
         parser.close()
     except StrictParserError as error:
         if "after end" not in str(error):  # An epilogue may follow the last part, and means nothing.
@@ -133,7 +133,7 @@ class _Reader:
             return None
         return "Send this as text, not as a file." if name in self._texts else "No file of this name is expected."
 
-    async def take(self, data: bytes | bytearray) -> None:
+    async def take(self, data: bytes) -> None:
         """Keep the next bytes of a part, or let them go."""
         if self._text is None:
             if self._is_kept:

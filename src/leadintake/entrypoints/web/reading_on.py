@@ -26,7 +26,7 @@ async def what_was_typed(request: AnyRequest, texts: dict[str, str]) -> None:
         await read_form(pieces(request), boundary_of(header(request, "Content-Type") or ""), texts, _stop)
 
 
-async def _stop(_file: bytes | bytearray) -> None:
+async def _stop(_file: bytes) -> None:
     raise TooLarge
 
 
