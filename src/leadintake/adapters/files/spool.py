@@ -27,7 +27,8 @@ after the other."""
 class Spool:
     """At most `max_bytes`. What exceeds a buffer of `CHUNK` bytes goes to a file.
 
-    The buffer is the pieces as they came (ADR 31). Whatever touches the file runs in a thread of the pool, one hop at a time.
+    The buffer is the pieces as they came (ADR 31). Whatever touches the file runs in a thread of the pool, one hop at a
+    time.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, max_bytes: int) -> None:
