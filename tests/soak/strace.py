@@ -35,7 +35,7 @@ class Call:
 
     def writes(self, path: str) -> bool:
         """Whether it writes to what has a name that ends so."""
-        return self.name == "write" and f"{path}>" in self.arguments.partition(",")[0]
+        return self.name in {"write", "writev"} and f"{path}>" in self.arguments.partition(",")[0]
 
     def syncs(self, path: str) -> bool:
         """Whether it has the kernel sync what has a name that ends so, among others."""

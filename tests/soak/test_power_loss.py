@@ -24,7 +24,7 @@ FAULTS = [
     *((LOG, "fdatasync", "EIO", when) for when in (1, 2, 4)),
     *((LOG, "pwrite64", "ENOSPC", when) for when in (1, 2, 7)),
     *(("any", "fsync", "EIO", when) for when in (1, 2, 3, 4)),
-    *(("part", "write", "ENOSPC", when) for when in (1, 2, 3, 4)),
+    *(("part", "writev", "ENOSPC", when) for when in (1, 2, 3, 4)),
     *(("part", "rename", "EIO", when) for when in (1, 2)),
 ]
 """Where, at which call, with which answer, and the how manieth time. A folder is synced before its file, so the odd
@@ -36,7 +36,7 @@ ONE_BY_ONE = "inject=io_submit:error=EAGAIN"
 
 NEXT_PARTS = 40
 LARGE = 700_000
-"""Bytes; so many are written in three pieces."""
+"""Bytes; so many are written by more than one call."""
 
 SUBMISSIONS = 8
 
@@ -99,7 +99,7 @@ def _first(found: list[Call], since: int, is_it: Callable[[Call], bool]) -> Call
 @pytest.mark.attack(167)
 @pytest.mark.promises("P3 P4")
 def test_a_disk_that_fails(on_sqlite: Deployment, row: Row) -> None:
-    """EIO from fsync and rename, ENOSPC from write, by strace: 503, no lead and no file, and the next one works."""
+    """EIO from fsync and rename, ENOSPC from writing, by strace: 503, no lead and no file, and the next one works."""
     store = Store(on_sqlite.environ)
     data = Path(on_sqlite.environ["LEADINTAKE_DATA_DIR"])
     problems: list[str] = []
