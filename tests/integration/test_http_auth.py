@@ -182,6 +182,8 @@ PROTECTED = [
     ("GET", "/leads/not-an-id"),
     ("PATCH", f"/leads/{ID}"),
     ("DELETE", f"/leads/{ID}"),
+    ("POST", f"/leads/{ID}/release"),
+    ("POST", f"/leads/{ID}/discard"),
     ("GET", f"/leads/{ID}/resume"),
     ("GET", f"/leads/{ID}/events"),
     ("GET", f"/leads/{ID}/deliveries"),
@@ -203,7 +205,7 @@ def test_nobody_gets_in_without_a_token(anyone: httpx.Client, method: str, path:
 
 
 def test_head_is_not_a_way_in(anyone: httpx.Client) -> None:
-    """No method passes the guard."""
+    """No method passes without a token."""
     assert anyone.head("/leads").status_code in {401, 405}
     assert anyone.options("/leads").status_code == 401
 

@@ -12,6 +12,17 @@ from tests.service import running
 from leadintake.entrypoints.errors import BY_SLUG
 
 Operations = list[tuple[str, str, dict[str, Any]]]
+OPEN = {
+    "GET /health",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /metrics",
+    "POST /auth/revoke",
+    "POST /auth/token",
+    "POST /public/leads",
+}
+"""All calls that need no token. What is added to the API is not open by mistake."""
+
 ID = "8f14e45f-ceea-467f-9575-1d7f1f1f1f1f"
 
 
@@ -69,6 +80,12 @@ def test_headers_that_statuses_bring(operations: Operations) -> None:
         for status, answer in about["responses"].items():
             assert ("Retry-After" in answer["headers"]) is (status in {"429", "503"})
             assert ("WWW-Authenticate" in answer["headers"]) is (status == "401")
+
+
+@pytest.mark.asvs("V8.1.1-2")
+def test_what_needs_no_token(operations: Operations) -> None:
+    """Everything else does; `test_roles` asks each call whether that is so."""
+    assert {f"{method.upper()} {path}" for method, path, about in operations if "security" not in about} == OPEN
 
 
 @pytest.mark.asvs("V8.1.1-2")
