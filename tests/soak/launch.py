@@ -14,7 +14,12 @@ from importlib import import_module
 import sqlalchemy as sa
 
 constants = [argument.partition("=") for argument in sys.argv[1:] if "=" in argument]
-for module in ("domain.delivery", "entrypoints.channel", "entrypoints.worker"):  # Each takes over what the others have.
+for module in (
+    "domain.delivery",
+    "entrypoints.channel",
+    "entrypoints.outbox",
+    "entrypoints.worker",
+):  # Each takes over what the others have.
     found = import_module(f"leadintake.{module}")
     for name, _, seconds in constants:
         if hasattr(found, name):

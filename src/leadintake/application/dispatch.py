@@ -142,7 +142,10 @@ class Dispatch:
         return await self._stored(lambda: self.database.write(self.firm_id, work))
 
     async def _stored(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write until it is stored, or until the claim may be over, which is LEASE after it was made."""
+        """Write until it is stored, or until the claim is over, which is LEASE after it was made.
+
+        That of a letter that waited for its turn is over before; what is written finds that, and changes nothing.
+        """
         until = self.now() + LEASE - SEND_TIMEOUT
         wait = STORE_AGAIN_AFTER
         while True:

@@ -1,35 +1,16 @@
 """The worker: sends what is owed as soon as it is due, and clears away what is no longer needed."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from uuid import UUID
 
 import structlog
-from prometheus_client import Counter, Gauge
 
 from leadintake.application.app import App
-from leadintake.application.database import Letter
-from leadintake.application.dispatch import Dispatch
-from leadintake.domain.delivery import Status
-from leadintake.domain.errors import ChannelDown
-from leadintake.entrypoints.channel import FIRST_PAUSE, Channel
+from leadintake.entrypoints.channel import FIRST_PAUSE
+from leadintake.entrypoints.outbox import Outbox
 
-GATHERING = 0.05
-"""Seconds between being woken and looking, so that one claim takes what many submissions of a rush hour owe.
-
-With 0.02, and 16 clients, submissions cost a fourteenth more, as mails are claimed, synced and settled more often.
-"""
-
-LONGEST_SLEEP = 30.0
-"""Seconds; how late at most a delivery goes out that another process asked for, such as the command line."""
-
-SHORTEST_SLEEP = 0.5
-"""Seconds; what is stored meanwhile wakes the worker, so this delays nothing."""
-
-LONGEST_BACK_OFF = 30.0
 GRACE = 5.0
 """Seconds that letters in flight get to arrive in; `serve` has waited up to 20 for requests before."""
 
@@ -40,15 +21,7 @@ SWEEP_EVERY = timedelta(hours=1)
 PRUNE_EVERY = timedelta(hours=1)
 EXPIRE_EVERY = timedelta(hours=1)
 
-ENDS = {
-    Status.SENT: (logging.INFO, "delivery_sent"),
-    Status.PENDING: (logging.WARNING, "delivery_postponed"),
-    Status.FAILED: (logging.ERROR, "delivery_failed"),
-}
-
 log = structlog.get_logger()
-deliveries = Counter("leadintake_deliveries", "Attempts to send, by how they ended", ["purpose", "outcome"])
-heartbeat = Gauge("leadintake_worker_heartbeat_timestamp_seconds", "When the worker last looked for something to send")
 
 
 @asynccontextmanager
@@ -65,7 +38,7 @@ async def running(
     What has not arrived by then is broken off, and sent again with the same Message-ID. `first_pause` is for how many
     seconds nothing is sent when the channel turns out to be down.
     """
-    outbox = Outbox(app.dispatch, wake, Channel(app.dispatch.mailer.at_once, first_pause))
+    outbox = Outbox(app.dispatch, wake, first_pause)
     sending = asyncio.create_task(outbox.run(settling), name="outbox")
     housekeeping = [
         asyncio.create_task(_every(SWEEP_EVERY, "sweep", app.retention.sweep), name="sweep"),
@@ -81,128 +54,6 @@ async def running(
         await asyncio.wait([sending], timeout=grace)
         sending.cancel()
         await asyncio.gather(sending, *housekeeping, return_exceptions=True)
-
-
-class Outbox:
-    """Claims deliveries as there is room for them, so that a slow one delays no other and none waits for long."""
-
-    def __init__(self, dispatch: Dispatch, wake: asyncio.Event, channel: Channel) -> None:
-        self._dispatch = dispatch
-        self._wake = wake
-        self._channel = channel
-        self._in_flight: set[asyncio.Task[None]] = set()
-        self._rescue: asyncio.Task[None] | None = None
-        self._more_is_due = False
-        self._is_stopping = False
-
-    async def run(self, settling: float) -> None:
-        """Send until stopped, whatever happens to a letter or to the database, then wait for the letters in flight.
-
-        When this is cancelled, those still in flight are broken off, and have `settling` seconds to be written down.
-        """
-        failures = 0
-        try:
-            while not self._is_stopping:
-                heartbeat.set_to_current_time()
-                self._wake.clear()
-                try:
-                    pause = self._channel.pause or await self._start_what_is_due()
-                    failures = 0
-                except Exception:
-                    log.exception("outbox_unavailable")
-                    pause = min(LONGEST_BACK_OFF, 2.0**failures)
-                    failures += 1
-                await self._sleep(pause)
-            if self._in_flight:
-                await asyncio.wait(self._in_flight)
-        finally:
-            for patience in (settling, None):
-                for task in self._in_flight:
-                    task.cancel()
-                if self._in_flight:
-                    await asyncio.wait(self._in_flight, timeout=patience)
-
-    def stop(self) -> None:
-        """Claim nothing more."""
-        self._is_stopping = True
-        self._wake.set()
-
-    async def _start_what_is_due(self) -> float:
-        """Start as many letters as there is room for; returns the seconds until there may be more to do.
-
-        Of those whose claims ran out, the next is taken when the one before is settled: had it ended the process, it
-        would have been alone.
-        """
-        self._more_is_due = False
-        room = max(0, self._channel.takes - len(self._in_flight))
-        claimed = await self._dispatch.claim(room, rescue=self._rescue is None) if room else []
-        if claimed and self._is_stopping:
-            await self._dispatch.give_back(claimed)
-            return 0
-        for letter, token in claimed:
-            task = asyncio.create_task(self._send(letter, token))
-            self._in_flight.add(task)
-            task.add_done_callback(self._make_room)
-            if letter.is_rescued:
-                self._rescue = task
-        self._more_is_due = len(claimed) == room
-        if self._more_is_due:
-            return LONGEST_SLEEP if len(self._in_flight) >= self._channel.takes else 0
-        if self._wake.is_set():  # There is more already, so when the next is due does not matter.
-            return LONGEST_SLEEP
-        due = await self._dispatch.next_due()
-        until_due = (due - self._dispatch.now()).total_seconds() if due else LONGEST_SLEEP
-        return min(max(until_due, SHORTEST_SLEEP), LONGEST_SLEEP)
-
-    def _make_room(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
-        if task is self._rescue:
-            self._rescue = None
-            self._wake.set()
-        if self._more_is_due:
-            self._wake.set()
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-                if not self._more_is_due:  # Else the place that was waited for would stay empty.
-                    await asyncio.sleep(GATHERING)
-        except TimeoutError:
-            pass
-
-    async def _send(self, letter: Letter, token: UUID) -> None:
-        facts = {
-            "delivery_id": str(letter.delivery_id),
-            "lead_id": str(letter.lead_id),
-            "purpose": letter.purpose.value,
-            "attempt": letter.attempt,
-        }
-        try:
-            try:
-                outcome = await self._dispatch.deliver(letter, token)
-            except asyncio.CancelledError:
-                outcome = await self._dispatch.break_off(letter, token)
-        except ChannelDown as down:
-            self._channel.went_down(down.reason)
-            self._wake.set()  # It is due again, which it was not when the worker went to sleep.
-            return
-        except (Exception, asyncio.CancelledError):
-            log.exception("delivery_unsettled", **facts)
-            deliveries.labels(letter.purpose.value, "unsettled").inc()
-            return
-        if outcome.status is Status.SENT:  # A refusal often repeats the address; it is kept with the delivery.
-            self._channel.worked()
-            facts["answer"] = outcome.answer
-        if not outcome.is_settled:
-            log.warning("delivery_claim_lost", was_sent=outcome.status is Status.SENT, **facts)
-            deliveries.labels(letter.purpose.value, "claim_lost").inc()
-            return
-        if outcome.status is Status.FAILED:
-            self._wake.set()  # An admin may have to be told instead.
-        level, event = ENDS[outcome.status]
-        log.log(level, event, **facts)
-        deliveries.labels(letter.purpose.value, event.removeprefix("delivery_")).inc()
 
 
 async def _every(period: timedelta, name: str, job: Callable[[], Awaitable[int | None]]) -> None:
