@@ -4,6 +4,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.engines import mail_sink
@@ -35,6 +36,7 @@ def measure(bench: Bench) -> None:
             settle(server)
             if has_backlog:
                 _owe(database, backlog)
+                _submit(server, requests=1)  # Its commit writes back the log by which the backlog came.
             rates[has_backlog].append(_submit(server, seconds=bench.form.seconds))
             before, begin = sink.count(), time.perf_counter()
             _until_all_is_sent(database)
@@ -49,8 +51,8 @@ def measure(bench: Bench) -> None:
     )
 
 
-def _submit(server: Server, seconds: float) -> float:
-    load = Load(urls=[server.url], paths=[server.leads_path], size=SIZE, connections=AT_ONCE, seconds=seconds)
+def _submit(server: Server, **until: Any) -> float:
+    load = Load(urls=[server.url], paths=[server.leads_path], size=SIZE, connections=AT_ONCE, **until)
     with started(load) as process:
         return outcome_of(process).rate
 
