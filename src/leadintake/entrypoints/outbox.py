@@ -50,7 +50,7 @@ heartbeat = Gauge("leadintake_worker_heartbeat_timestamp_seconds", "When the wor
 
 
 class Outbox:
-    """Claims deliveries as there is room for them, so that a slow one delays no other and none waits for long."""
+    """Claims deliveries a little ahead of those that go out, each by itself, so that a slow one delays no other."""
 
     def __init__(self, dispatch: Dispatch, wake: asyncio.Event, first_pause: float) -> None:
         self._dispatch = dispatch
