@@ -14,12 +14,8 @@ from importlib import import_module
 import sqlalchemy as sa
 
 constants = [argument.partition("=") for argument in sys.argv[1:] if "=" in argument]
-for module in (
-    "domain.delivery",
-    "entrypoints.channel",
-    "entrypoints.outbox",
-    "entrypoints.worker",
-):  # Each takes over what the others have.
+MODULES = ("domain.delivery", "entrypoints.channel", "entrypoints.outbox", "entrypoints.worker")
+for module in MODULES:  # Each takes over what the others have.
     found = import_module(f"leadintake.{module}")
     for name, _, seconds in constants:
         if hasattr(found, name):
