@@ -9,7 +9,7 @@ from leadintake.application.ports import Clock
 from leadintake.application.views import DeliveryView, EventView, LeadView, Mails, OwedMail
 from leadintake.domain.delivery import Status
 from leadintake.domain.lead import State
-from leadintake.domain.people import Permission, User
+from leadintake.domain.people import Permission, Principal, User
 
 COUNT_MAX = 1_000
 """Nothing is counted beyond, so that a count is as quick among ten million leads; it means "so many or more"."""
@@ -125,7 +125,7 @@ class Inbox:
         user.require(Permission.WORK_LEADS)
         return await self.database.read(user.firm_id, lambda tx: tx.outbox.unsettled(limit))
 
-    async def trouble(self, user: User) -> Trouble:
+    async def trouble(self, user: Principal) -> Trouble:
         """What keeps mail from going out."""
         user.require(Permission.WORK_LEADS)
         now = self.now()

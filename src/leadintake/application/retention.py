@@ -1,5 +1,6 @@
 """Retention: what is no longer needed is removed, and nothing else."""
 
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,16 +30,21 @@ class Retention:
     sweep_after: timedelta
     keep_for: timedelta | None = None
 
-    async def sweep(self) -> int:
-        """Remove files that no lead refers to and that are older than `sweep_after`; returns how many.
+    async def orphans(self) -> AsyncIterator[str]:
+        """Files that no lead refers to and that are older than `sweep_after`.
 
         A submission stores its lead within moments of writing its file, so an old file without a lead belongs to none.
         """
-        removed = 0
         async for stale in self.files.untouched_since(self.now() - self.sweep_after):
             for path in await self._unused(stale):
-                await self.files.remove(path)
-                removed += 1
+                yield path
+
+    async def sweep(self) -> int:
+        """Remove all orphans; returns how many."""
+        removed = 0
+        async for path in self.orphans():
+            await self.files.remove(path)
+            removed += 1
         return removed
 
     async def _unused(self, paths: list[str]) -> set[str]:

@@ -67,7 +67,7 @@ async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wron
             await copying.rows(settings, copy, told)
         async with engines.kept(settings) as live, engines.kept(copy, uploads) as copied:
             source = replace(live, database=copied.database)
-            _, broken = await copy_files(source, live.firm_id, copied.files, str(folder), copying.leads(copy))
+            _, broken = await copy_files(source, copied.files, str(folder), copying.leads(copy))
             leads, bytes_, erased = await _forget_erased(copied, live)
             missing = [lead for lead in broken if lead.id not in erased]
             looked = [await look(live.files, lead, hashes=True) for lead in missing]
@@ -97,8 +97,8 @@ async def _forget_erased(copied: Kept, live: Kept) -> tuple[int, int, set[UUID]]
     """
     count = size = 0
     erased: set[UUID] = set()
-    async for leads in batches(copied.database, copied.firm_id, ASKED_AT_ONCE):
-        there = await known(live.database, live.firm_id, [lead.resume_path for lead in leads])
+    async for leads in batches(copied, ASKED_AT_ONCE):
+        there = await known(live, [lead.resume_path for lead in leads])
         for lead in leads:
             if lead.resume_path in there:
                 count, size = count + 1, size + lead.resume_size

@@ -2,17 +2,17 @@
 
 import asyncio
 from functools import partial
-from uuid import UUID
 
 from leadintake.application.ports import FileStore, Received
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, Refused, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
+from leadintake.entrypoints.bootstrap.engines import Kept
 from leadintake.entrypoints.commands import output
-from leadintake.entrypoints.commands.stored_files import AT_ONCE, Kept, batches, resume
+from leadintake.entrypoints.commands.stored_files import AT_ONCE, batches, resume
 
 
-async def copy_files(kept: Kept, firm_id: UUID, to: FileStore, where: str, total: int) -> tuple[int, list[LeadView]]:
+async def copy_files(kept: Kept, to: FileStore, where: str, total: int) -> tuple[int, list[LeadView]]:
     """Store the file of each lead where it is not there yet; `where` names that place, and `total` the leads.
 
     Returns how many were not there, and the leads whose files are missing or not what was uploaded: these are left out.
@@ -22,7 +22,7 @@ async def copy_files(kept: Kept, firm_id: UUID, to: FileStore, where: str, total
     broken: list[LeadView] = []
     try:
         with output.progress("Copying files") as told:
-            async for leads in batches(kept.database, firm_id, AT_ONCE):
+            async for leads in batches(kept, AT_ONCE):
                 outcomes = await asyncio.gather(*(_copy_file(kept.files, to, lead) for lead in leads))
                 broken += [lead for lead, outcome in zip(leads, outcomes, strict=True) if outcome is None]
                 copied += outcomes.count(True)

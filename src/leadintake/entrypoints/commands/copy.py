@@ -7,15 +7,13 @@ from dataclasses import replace
 
 import click
 
-from leadintake.application.app import App
 from leadintake.domain.errors import Refused, Unavailable
-from leadintake.domain.people import Operator
 from leadintake.entrypoints import environment, parsers
 from leadintake.entrypoints.bootstrap import copying, engines, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
-from leadintake.entrypoints.commands import output, session
+from leadintake.entrypoints.commands import output
 from leadintake.entrypoints.commands.copied_files import copy_files, reason
-from leadintake.entrypoints.commands.stored_files import compare
+from leadintake.entrypoints.commands.stored_files import Wrong, compare
 from leadintake.entrypoints.lock import held
 from leadintake.entrypoints.settings import Settings
 
@@ -76,12 +74,12 @@ def copy(to: str, files_to: str | None, *, hashes: bool) -> None:
         leads = asyncio.run(copying.prepare(source, target))
         if files_to:
             # Before the rows, so that no database has leads whose files are not there.
-            copied = session.run(lambda app, who: _copy_files(app, who, target, leads), source)
+            copied = asyncio.run(_copy_files(source, target, leads))
             click.echo(f"Copied {copied:,} files to {files_to}; {leads - copied:,} were there.")
         with output.progress("Copying rows") as told:
             rows = asyncio.run(copying.rows(source, target, told))
         click.echo(f"Copied {rows:,} rows, among them {leads:,} leads.")
-        seen, problems = session.run(lambda app, who: compare(app, who.firm_id, hashes=hashes), target)
+        seen, problems = asyncio.run(_compare(target, hashes=hashes))
     if problems:
         more = f", and {len(problems) - 1:,} more" if len(problems) > 1 else ""
         raise Refused(f"All is copied, but a file is wrong: {problems[0]}{more}.")
@@ -90,15 +88,15 @@ def copy(to: str, files_to: str | None, *, hashes: bool) -> None:
     click.echo(_what_next(source, files_to))
 
 
-async def _copy_files(app: App, who: Operator, target: Settings, total: int) -> int:
+async def _copy_files(source: Settings, target: Settings, total: int) -> int:
     """Copy what is not there yet; returns how many files were not. Raises Refused unless all of them are good."""
     where = target.files or ""
-    async with engines.files(target) as store:
+    async with engines.kept(source) as kept, engines.files(target) as store:
         try:
             await store.ping()
         except Unavailable as error:
             raise Refused(f"Files cannot be copied to {where}: {reason(error)}") from error
-        copied, broken = await copy_files(app, who.firm_id, store, where, total)
+        copied, broken = await copy_files(kept, store, where, total)
     if broken:
         first = broken[0]
         raise Refused(
@@ -106,6 +104,11 @@ async def _copy_files(app: App, who: Operator, target: Settings, total: int) -> 
             "Restore them or erase their leads, then copy again. So far only files were copied."
         )
     return copied
+
+
+async def _compare(target: Settings, *, hashes: bool) -> tuple[int, list[Wrong]]:
+    async with engines.kept(target) as kept:
+        return await compare(kept, hashes=hashes)
 
 
 def _what_next(source: Settings, files_to: str | None) -> str:

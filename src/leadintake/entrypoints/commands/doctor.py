@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
 
 import click
 
@@ -12,19 +11,17 @@ from leadintake.domain.errors import Refused, Unavailable
 from leadintake.domain.people import Operator
 from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import schema
+from leadintake.entrypoints.bootstrap.engines import Kept
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, session
 from leadintake.entrypoints.commands.findings import Finding, Verdict
-from leadintake.entrypoints.commands.stored_files import compare, orphans
+from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.commands.surroundings import surroundings
 from leadintake.entrypoints.settings import Settings
 
 MOST_SHOWN = 20
 MOST_DELIVERIES = 10_000
 MOST_EXPIRED = 10_000
-
-LATE = timedelta(minutes=15)
-"""Mail that was due so long ago is being sent by nobody."""
 
 
 @click.command()
@@ -66,7 +63,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 async def _contents(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:
-    files = await _files(app, who, settings, hashes=hashes, fix=fix)
+    files = await _files(app, settings, hashes=hashes, fix=fix)
     return [*await _writing(app), *files, *await _outbox(app, who), *await _retention(app, settings)]
 
 
@@ -79,7 +76,7 @@ async def _writing(app: App) -> list[Finding]:
     return []
 
 
-async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:
+async def _files(app: App, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:
     """Each lead has its file, each file its lead, and there is room for one more."""
     findings: list[Finding] = []
     try:
@@ -89,14 +86,14 @@ async def _files(app: App, who: Operator, settings: Settings, *, hashes: bool, f
         findings.append(Finding("files", Verdict.WRONG, f"No file can be written to {where}: {why}"))
         if settings.files:  # To ask a store that does not answer about each lead would take hours.
             return findings
-    seen, problems = await compare(app, who.firm_id, hashes=hashes)
+    seen, problems = await compare(Kept(app.database, app.files), hashes=hashes)
     findings += [Finding("files", Verdict.WRONG, str(problem)) for problem in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:
         findings.append(Finding("files", Verdict.WRONG, f"and {len(problems) - MOST_SHOWN:,} more"))
     if not problems:
         how = "the bytes that were uploaded" if hashes else "a file of the right size"
         findings.append(Finding("files", Verdict.OK, f"{seen:,} leads, each with {how}"))
-    without_lead = await orphans(app, who.firm_id, settings.sweep_after)
+    without_lead = sum([1 async for _ in app.retention.orphans()])
     if without_lead and fix:
         findings.append(Finding("files", Verdict.MENDED, f"{await app.retention.sweep():,} files belonged to no lead."))
     elif without_lead:
@@ -120,14 +117,12 @@ async def _outbox(app: App, who: Operator) -> list[Finding]:
     counts = await app.dispatch.unsettled()
     summary = ", ".join(f"{count:,} {status}" for status, count in counts.items())
     findings = [Finding("outbox", Verdict.NOTE if summary else Verdict.OK, summary or "nothing waits")]
-    due = await app.dispatch.next_due()
-    if due is not None and app.dispatch.now() - due > LATE:
-        detail = f"Mail is due since {due:%Y-%m-%d %H:%M}Z. Does the service run?"
+    trouble = await app.inbox.trouble(who)
+    if trouble.late_since:
+        detail = f"Mail is due since {trouble.late_since:%Y-%m-%d %H:%M}Z. Does the service run, and is mail taken?"
         findings.append(Finding("outbox", Verdict.WRONG, detail))
-    waiting = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST_DELIVERIES))
-    untold = sum(
-        mail.delivery.status is Status.FAILED and mail.delivery.purpose is Purpose.NOTIFICATION for mail in waiting
-    )
+    failed = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST_DELIVERIES, Status.FAILED))
+    untold = sum(mail.delivery.purpose is Purpose.NOTIFICATION for mail in failed)
     if untold:
         detail = f"{untold:,} notifications of attorneys failed: leadintake deliveries list --status failed"
         findings.append(Finding("outbox", Verdict.WRONG, detail))

@@ -59,7 +59,7 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest) -> list
                 await schema.log_ahead(settings)
     async with engines.kept(settings) as restored:
         # What had to be copied was compared on its way.
-        return (await compare(restored, restored.firm_id, hashes=copied < manifest.files))[1]
+        return (await compare(restored, hashes=copied < manifest.files))[1]
 
 
 async def _take_database(copy: Settings, folder: Path, manifest: Manifest) -> None:
@@ -74,7 +74,7 @@ async def _take_database(copy: Settings, folder: Path, manifest: Manifest) -> No
 
 async def _check_files(backup: Kept, manifest: Manifest) -> None:
     """Raise Refused unless the backup has every file that it should have, as it was uploaded."""
-    _, found = await compare(backup, backup.firm_id, hashes=True)
+    _, found = await compare(backup, hashes=True)
     wrong = [one for one in found if one.lead.resume_path not in manifest.missing]
     if wrong:
         more = f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""
@@ -91,6 +91,6 @@ async def _restore_files(settings: Settings, backup: Kept, leads: int) -> int:
         async for found in store.untouched_since(LATER):
             # What an upload left that was broken off is the sweep's, wherever it is from.
             paths = {path for path in found if not path.endswith(".part")}
-            if others := paths - await known(backup.database, backup.firm_id, paths):
+            if others := paths - await known(backup, paths):
                 raise Refused(f"{where} is not empty: {min(others)} is not of this backup. Name an empty place.")
-        return (await copy_files(backup, backup.firm_id, store, where, leads))[0]
+        return (await copy_files(backup, store, where, leads))[0]

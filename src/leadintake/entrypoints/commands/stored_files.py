@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Protocol
 from uuid import UUID
 
-from leadintake.application.app import App
-from leadintake.application.database import Database, LeadQuery, Position
+from leadintake.application.database import LeadQuery, Position
 from leadintake.application.ports import FileStore
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, NotFound, Unavailable
 from leadintake.domain.lead import Resume
+from leadintake.entrypoints.bootstrap.engines import Kept
 from leadintake.entrypoints.commands import output
 
 BATCH = 100
@@ -20,18 +18,6 @@ BATCH = 100
 
 AT_ONCE = 32
 """Files read together. Each has at most LEADINTAKE_MAX_RESUME_BYTES, in a temporary file unless it is small."""
-
-
-class Kept(Protocol):
-    """What is compared: of the whole application, or of a backup."""
-
-    @property
-    def database(self) -> Database:
-        """Has the leads."""
-
-    @property
-    def files(self) -> FileStore:
-        """Should have their files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +31,7 @@ class Wrong:
         return f"{self.lead.reference}: {self.lead.resume_path} {self.what}"
 
 
-async def compare(kept: Kept, firm_id: UUID, *, hashes: bool) -> tuple[int, list[Wrong]]:
+async def compare(kept: Kept, *, hashes: bool) -> tuple[int, list[Wrong]]:
     """How many leads there are, and what is wrong with the file of any of them.
 
     A lead that is erased meanwhile is none. Shows progress on a terminal.
@@ -53,18 +39,12 @@ async def compare(kept: Kept, firm_id: UUID, *, hashes: bool) -> tuple[int, list
     seen = 0
     suspects: list[Wrong] = []
     with output.progress("Comparing leads and files") as told:
-        async for leads in batches(kept.database, firm_id, AT_ONCE if hashes else BATCH):
+        async for leads in batches(kept, AT_ONCE if hashes else BATCH):
             found = await asyncio.gather(*(look(kept.files, lead, hashes=hashes) for lead in leads))
             suspects += filter(None, found)
             seen += len(leads)
             told(seen, None)
-    return seen, [one for one in suspects if await _is_there(kept.database, firm_id, one.lead.id)]
-
-
-async def orphans(app: App, firm_id: UUID, older_than: timedelta) -> int:
-    """How many files that have lain there for so long belong to no lead."""
-    untouched = app.files.untouched_since(app.dispatch.now() - older_than)
-    return sum([len(paths) - len(await known(app.database, firm_id, paths)) async for paths in untouched])
+    return seen, [one for one in suspects if await _is_there(kept, one.lead.id)]
 
 
 def resume(lead: LeadView) -> Resume:
@@ -72,25 +52,25 @@ def resume(lead: LeadView) -> Resume:
     return Resume(lead.resume_path, lead.resume_name, lead.resume_kind, lead.resume_size, lead.resume_sha256)
 
 
-async def known(database: Database, firm_id: UUID, paths: Collection[str]) -> set[str]:
+async def known(kept: Kept, paths: Collection[str]) -> set[str]:
     """Which of these paths some lead refers to."""
-    return await database.read(firm_id, lambda tx: tx.leads.paths_in_use(paths))
+    return await kept.database.read(kept.firm_id, lambda tx: tx.leads.paths_in_use(paths))
 
 
-async def batches(database: Database, firm_id: UUID, at_most: int) -> AsyncIterator[list[LeadView]]:
+async def batches(kept: Kept, at_most: int) -> AsyncIterator[list[LeadView]]:
     """All leads, oldest first, so that those that come meanwhile are looked at too.
 
     Those in quarantine come before: one that is released meanwhile is met again then, and none is missed.
     """
     for quarantined in (True, False):
         query = LeadQuery(oldest_first=True, limit=at_most, quarantined=quarantined)
-        while leads := await _page(database, firm_id, query):
+        while leads := await _page(kept, query):
             yield leads
             query = replace(query, after=Position(leads[-1].created_at, leads[-1].id))
 
 
-async def _page(database: Database, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
-    return await database.read(firm_id, lambda tx: tx.leads.page(query))
+async def _page(kept: Kept, query: LeadQuery) -> list[LeadView]:
+    return await kept.database.read(kept.firm_id, lambda tx: tx.leads.page(query))
 
 
 async def look(files: FileStore, lead: LeadView, *, hashes: bool) -> Wrong | None:
@@ -121,9 +101,9 @@ async def _is_intact(files: FileStore, lead: LeadView) -> bool:
     return True
 
 
-async def _is_there(database: Database, firm_id: UUID, lead_id: UUID) -> bool:
+async def _is_there(kept: Kept, lead_id: UUID) -> bool:
     try:
-        await database.read(firm_id, lambda tx: tx.leads.view(lead_id))
+        await kept.database.read(kept.firm_id, lambda tx: tx.leads.view(lead_id))
     except NotFound:
         return False
     return True
