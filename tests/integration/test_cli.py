@@ -2,7 +2,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -316,9 +316,9 @@ def expose(machine: Machine, _: LeadView) -> None:
 
 
 def neglect(machine: Machine, _: LeadView) -> None:
-    """Leave mail unsent for an hour."""
-    hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    machine.sql(f"UPDATE deliveries SET due_at = {int(hour_ago.timestamp() * 1_000_000)}")
+    """Leave mail unsent for an hour, of which it was put off again and again: when it is due next says nothing."""
+    hour = int(timedelta(hours=1) / timedelta(microseconds=1))
+    machine.sql(f"UPDATE deliveries SET give_up_at = give_up_at - {hour}, due_at = due_at + {hour}, attempts = 7")
 
 
 def give_up(machine: Machine, _: LeadView) -> None:

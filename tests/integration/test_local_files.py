@@ -118,11 +118,11 @@ async def test_only_this_user_may_read_the_files(files: LocalFiles, folder: Path
     assert names(folder) == ["a.pdf"]
 
 
-async def test_a_small_limit_is_said_in_bytes(folder: Path) -> None:
+async def test_a_small_limit_is_said_as_it_is(folder: Path) -> None:
     """What would be no megabyte when rounded is not."""
     files = LocalFiles(folder, 100_000, lambda _: Finding(Kind.PDF))
     async with files.receive() as upload:
-        with pytest.raises(TooLarge, match=r"larger than 100,000 bytes\."):
+        with pytest.raises(TooLarge, match=r"larger than 97.6 kB\."):
             await upload.write(bytes(100_001))
     files.close()
 

@@ -401,11 +401,3 @@ def test_sender_that_cannot_send_stops_the_start() -> None:
     """An address in the settings that mail cannot carry is found when the renderer is made."""
     with pytest.raises(ValueError, match="büro@firm"):
         Renderer(firm_name="F", mail_from="büro@firm.example", base_url="https://x")
-
-
-def test_replies_may_go_elsewhere() -> None:
-    """Reply-To can differ from From."""
-    own = Renderer(firm_name="F", mail_from="a@b.example", base_url="https://x", reply_to="desk@bücher.example")
-    parsed, _, _ = parts(own.render(LETTER))
-
-    assert parsed["Reply-To"] == "desk@xn--bcher-kva.example"

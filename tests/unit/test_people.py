@@ -85,8 +85,8 @@ def test_one_account(spelling: str) -> None:
 @pytest.mark.asvs("V6.2.1", "V6.2.5-9")
 @pytest.mark.parametrize("password", ["x" * 12, "x" * 1024, "é" * 512, " leading and trailing ", "😀" * 12, "\t" * 12])
 def test_passwords(password: str) -> None:
-    """Twelve characters of anything will do, and stay exactly what they are."""
-    assert check_password(password) == password
+    """Twelve characters of anything will do."""
+    check_password(password, "password")
 
 
 @pytest.mark.asvs("V6.2.1")

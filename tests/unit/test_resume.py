@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadintake.domain.errors import WrongKind
-from leadintake.domain.resume import Finding, Kind, accept, display_name
+from leadintake.domain.resume import KIB, MIB, Finding, Kind, accept, display_name, rounded_down
 
 USUAL = frozenset({Kind.PDF, Kind.DOC, Kind.DOCX})
 EVERY = frozenset(Kind)
 WORD = {Kind.DOC, Kind.DOCX, Kind.RTF}
+UNITS = {"bytes": 1, "kB": KIB, "MB": MIB}
 
 
 @pytest.mark.asvs("V5.3.2")
@@ -175,3 +176,20 @@ def test_a_kind_is_its_extension_and_has_a_media_type() -> None:
     assert f"cv.{Kind.PDF}" == "cv.pdf"
     assert Kind.PDF.media_type == "application/pdf"
     assert all("/" in kind.media_type for kind in Kind)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "1 bytes"), (999, "999 bytes"), (20_000, "19.5 kB"), (10_485_760, "10 MB"), (10_590_000, "10 MB")],
+)
+def test_a_limit_is_said_shortly(count: int, said: str) -> None:
+    """In its largest unit, and with one digit behind the point where there is something."""
+    assert rounded_down(count) == said
+
+
+@given(st.integers(1, 2**30))
+def test_a_limit_promises_nothing_that_is_refused(count: int) -> None:
+    """What is said is never more than what is taken, and hardly less."""
+    number, unit = rounded_down(count).split()
+
+    assert count * 0.9 <= float(number) * UNITS[unit] <= count

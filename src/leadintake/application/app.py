@@ -18,8 +18,8 @@ from leadintake.application.staff import Staff
 class App:
     """What entrypoints call.
 
-    `database` and `files` are asked for their health. The first of `sealing_keys` seals cursors, tickets of forms, and
-    receipts; what was signed with any of them counts.
+    `database` and `files` are for what is no use case: taking a file in, health, and the command line. The first of
+    `sealing_keys` seals cursors, tickets of forms, and receipts; what was signed with any of them counts.
     """
 
     intake: Intake

@@ -43,7 +43,7 @@ class Staff:
     ) -> tuple[UserView, str | None]:
         """Add a user; returns the password too where none was given and one was made. Raises Invalid or EmailTaken."""
         who.require(Permission.MANAGE_USERS)
-        generated = self.new_password() if password is None else None
+        chosen = self.new_password() if password is None else password
         now = self.now()
         user = User(
             id=self.new_id(),
@@ -57,9 +57,9 @@ class Staff:
         )
         if password is not None:
             await check_new(self.passwords, password, user.email, user.full_name)
-        password_hash = await self.passwords.hash(generated or password or "")
+        password_hash = await self.passwords.hash(chosen)
         await self.database.write(who.firm_id, lambda tx: tx.people.add(user, password_hash))
-        return view(user), generated
+        return view(user), chosen if password is None else None
 
     async def update(self, who: Principal, user_id: UUID, update: Update) -> UserView:
         """Change a user; whoever is no longer active is signed out. Raises NotFound, Invalid or LastAdmin."""
@@ -85,12 +85,12 @@ class Staff:
 
     async def reset_password(self, who: Principal, email: str, password: str | None = None) -> str | None:
         """Set a password and sign the user out; returns the password where one was made. Raises NotFound or Invalid."""
-        generated = self.new_password() if password is None else None
         user = await self.find(who, email)
-        if password is not None:
-            await check_new(self.passwords, password, user.email, user.full_name)
-        await self._set_password(who, user.id, generated or password or "")
-        return generated
+        if password is None:
+            return (await self.renew_password(who, user.id))[1]
+        await check_new(self.passwords, password, user.email, user.full_name)
+        await self._set_password(who, user.id, password)
+        return None
 
     async def renew_password(self, who: Principal, user_id: UUID) -> tuple[UserView, str]:
         """Set a password that is made, sign the user out, and return both; raises NotFound."""

@@ -113,13 +113,12 @@ def account_key(email: str) -> str:
     return unicodedata.normalize("NFKC", email).strip().casefold()
 
 
-def check_password(password: str, field: str = "password") -> str:
-    """Return the password unchanged (exact bytes, no composition rules: ASVS 5.0 V6.2) or raise Invalid."""
+def check_password(password: str, field: str) -> None:
+    """Raise Invalid for one that is too short, or cannot be hashed. No composition rules (ASVS 5.0 V6.2)."""
     if len(password) < PASSWORD_MIN_CHARACTERS:
         raise Invalid(FieldError(field, f"Use at least {PASSWORD_MIN_CHARACTERS} characters."))
     if not is_hashable(password):
         raise Invalid(FieldError(field, f"Use plain text of at most {PASSWORD_MAX_BYTES} bytes."))
-    return password
 
 
 def is_hashable(password: str) -> bool:

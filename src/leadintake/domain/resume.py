@@ -11,6 +11,9 @@ NAME_MAX_CHARACTERS = 150
 EXTENSION_MAX_CHARACTERS = 20
 """A longer ending is no extension, and a name that is cut may lose some of it."""
 
+KIB = 1024
+MIB = 1024 * KIB
+
 INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that show nothing, reorder what is beside them, or cannot be stored."""
 
@@ -118,6 +121,14 @@ def listed(kinds: Collection[Kind]) -> str:
     """Kinds as one names them: PDF, DOC or DOCX."""
     *others, last = (kind.upper() for kind in Kind if kind in kinds)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def rounded_down(count: int) -> str:
+    """A limit of so many bytes as people say it, never more than it is."""
+    for size, unit in ((MIB, "MB"), (KIB, "kB")):
+        if count >= size:
+            return f"{count * 10 // size / 10:g} {unit}"
+    return f"{count} bytes"
 
 
 def _one_of(kinds: Collection[Kind]) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import logging
 from importlib import import_module
 from typing import Any
 
@@ -52,6 +53,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it is refused for, or what the system refuses, is one line and exit code 1."""
+        logging.getLogger().addHandler(logging.NullHandler())  # A command says in one line what went wrong.
         try:
             return super().invoke(ctx)
         except Refused as error:

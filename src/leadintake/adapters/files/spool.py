@@ -13,11 +13,9 @@ from typing import Any, BinaryIO, TypeVar
 from leadintake.adapters.files.disk import CHUNK, OpenFile, done
 from leadintake.application.ports import Received
 from leadintake.domain.errors import TooLarge
-from leadintake.domain.resume import Finding
+from leadintake.domain.resume import Finding, rounded_down
 
 T = TypeVar("T")
-
-MIB = 2**20
 
 SMALL = CHUNK // 4
 """Bytes: pieces are joined while they have no more, since each takes memory of its own, and a client may send one byte
@@ -49,9 +47,7 @@ class Spool:
         """Take the next bytes; raises TooLarge with the first one over the limit, or Unavailable."""
         self.size += len(piece)
         if self.size > self._max_bytes:
-            limit = (
-                f"{self._max_bytes * 10 // MIB / 10:g} MB" if self._max_bytes >= MIB else f"{self._max_bytes:,} bytes"
-            )
+            limit = rounded_down(self._max_bytes)
             raise TooLarge(f"The file is larger than {limit}. Make it smaller, perhaps with fewer pictures.")
         if self._buffer and len(self._buffer[-1]) + len(piece) <= SMALL:
             self._buffer[-1] += piece

@@ -77,17 +77,15 @@ class Renderer:
         firm_name: str,
         mail_from: str,
         base_url: str,
-        reply_to: str | None = None,
         templates_dir: Path | None = None,
     ) -> None:
         self._firm_name = firm_name
         self._base_url = base_url.rstrip("/")
         try:
-            sender = wire_address(mail_from)
-            self._reply_to = wire_address(reply_to or mail_from)
+            self._sender = wire_address(mail_from)
         except DeliveryFailed as error:
             raise ValueError(f"mail cannot be sent from {mail_from}: {error.reason}") from error
-        self._from = named_mailbox(firm_name, sender)
+        self._from = named_mailbox(firm_name, self._sender)
         self._templates = _load(templates_dir)
 
     def render(self, letter: Letter) -> bytes:
@@ -99,7 +97,7 @@ class Renderer:
         headers = {
             "From": self._from,
             "To": recipient,
-            "Reply-To": self._reply_to,
+            "Reply-To": self._sender,
             "Subject": header_text(self._text(f"{letter.purpose}.subject.txt", subject)),
             "Date": _date(letter.created_at.replace(microsecond=0)),
             "Message-ID": letter.message_id,

@@ -27,7 +27,6 @@ from leadintake.application.dispatch import Dispatch
 from leadintake.application.inbox import Inbox
 from leadintake.application.intake import Intake
 from leadintake.application.owing import Limit, MailRules, Owing
-from leadintake.application.ports import Clock
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.domain.values import UUID7_RANDOM_BITS, uuid7
@@ -38,12 +37,7 @@ from leadintake.entrypoints.settings import Settings
 
 
 @asynccontextmanager
-async def opened(
-    settings: Settings,
-    wake: Callable[[], None],
-    *,
-    now: Clock = lambda: datetime.now(UTC),
-) -> AsyncIterator[App]:
+async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[App]:
     """The application on what the settings say, until the context ends; raises NotReady, BadSetting or OSError.
 
     `wake` is called, in the event loop, when there is something to send.
@@ -91,6 +85,11 @@ async def opened(
             files,
             [derive(secret_key, "cursor") for secret_key in secret_keys],
         )
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
 
 
 def _keep_for(settings: Settings) -> timedelta | None:

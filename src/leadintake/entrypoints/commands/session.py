@@ -1,7 +1,6 @@
 """One command's use of the application, beside a running server or without one."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -19,7 +18,6 @@ def run(work: Callable[[App, Operator], Awaitable[T]], settings: Settings | None
 
     `settings` are those of the process unless given.
     """
-    logging.getLogger().addHandler(logging.NullHandler())  # A command says in one line what went wrong.
 
     async def session() -> T:
         async with opened(settings or environment.read(), lambda: None) as app:

@@ -8,10 +8,10 @@ import structlog
 
 from leadintake.domain.errors import Refused
 from leadintake.entrypoints import bootstrap, environment, garbage, logs
-from leadintake.entrypoints import worker as outbox
 from leadintake.entrypoints.bootstrap import engines
 from leadintake.entrypoints.lock import SENDING, held
 from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.worker import running
 
 GRACE = 20.0
 """Seconds that letters in flight get to arrive in; systemd kills after 90, Kubernetes after 30."""
@@ -38,7 +38,7 @@ async def _work(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(told, stop.set)
     async with bootstrap.opened(settings, wake.set) as app:
         with held(settings, SENDING):
-            async with engines.watched(settings, wake.set), outbox.running(app, wake, grace=GRACE):
+            async with engines.watched(settings, wake.set), running(app, wake, grace=GRACE):
                 garbage.settle()
                 log.info("worker_started")
                 await stop.wait()

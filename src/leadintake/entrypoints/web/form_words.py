@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from leadintake.application.intake import EMPTY_FILE
-from leadintake.domain.resume import Kind, listed
+from leadintake.domain.resume import Kind, listed, rounded_down
 from leadintake.entrypoints.http.multipart import FILE
 from leadintake.entrypoints.settings import Settings
 
@@ -15,9 +15,6 @@ MISSING = {
     "email": "Enter your email address.",
     FILE: "Choose your resume.",
 }
-
-KIB = 1024
-MIB = 1024 * KIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,8 @@ class ResumeWords:
 
 def resume_words(settings: Settings) -> ResumeWords:
     """What a firm's settings come to."""
-    kinds, limit = listed(settings.resume_types), rounded_down(settings.max_resume_bytes)
+    kinds = listed(settings.resume_types)
+    limit = rounded_down(settings.max_resume_bytes).replace(" ", "\N{NO-BREAK SPACE}")
     return ResumeWords(
         accept=",".join(f".{kind}" for kind in Kind if kind in settings.resume_types),
         most=settings.max_resume_bytes,
@@ -43,11 +41,3 @@ def resume_words(settings: Settings) -> ResumeWords:
         wrong_kind=f"The file is of another kind. Choose one that is {kinds}.",
         empty=EMPTY_FILE,
     )
-
-
-def rounded_down(count: int) -> str:
-    """A limit of so many bytes as people say it, never more than it is."""
-    for size, unit in ((MIB, "MB"), (KIB, "kB")):
-        if count >= size:
-            return f"{count * 10 // size / 10:g}\N{NO-BREAK SPACE}{unit}"
-    return f"{count} bytes"
