@@ -1,4 +1,4 @@
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -55,6 +55,15 @@ def test_a_ticket_is_of_its_text_and_its_key() -> None:
     """Another notice, or the secret of before, and it proves nothing."""
     assert noticed(TICKET, f"{TEXT} ", KEYS) is None
     assert noticed(TICKET, TEXT, [b"l" * 32]) is None
+
+
+@given(st.integers(1, len(TEXT) - 1))
+def test_nobody_can_cut_the_beginning_of_a_notice(length: int) -> None:
+    """What is signed is the same where it moves into the ticket, so that "No relationship" became "relationship"."""
+    raw = urlsafe_b64decode(TICKET + "==") + TEXT[:length].encode()
+    longer = urlsafe_b64encode(raw).decode().rstrip("=")
+
+    assert noticed(longer, TEXT[length:], KEYS) is None
 
 
 @pytest.mark.asvs("V11.2.2")
