@@ -101,7 +101,7 @@ class Outbox:
         would have been alone.
         """
         self._more_is_due = self._has_enough()
-        if self._has_enough():
+        if self._more_is_due:
             return LONGEST_SLEEP
         room, now = self._channel.takes - len(self._in_flight), self._dispatch.now()
         claimed = await self._dispatch.claim(room, rescue=self._rescue is None)

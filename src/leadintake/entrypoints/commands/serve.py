@@ -5,14 +5,16 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import click
 import uvicorn
 
 from leadintake import __version__
+from leadintake.application.app import App
+from leadintake.application.views import UserView
 from leadintake.domain.errors import Invalid, Refused
 from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Operator, Role
 from leadintake.entrypoints import bootstrap, environment, garbage, logs
@@ -46,7 +48,7 @@ def serve() -> None:
     schema.make_data_dir(settings)
     locks = [SERVING] if settings.worker == "separate" else [SERVING, SENDING]
     with held(settings, *locks), _listening(settings) as listener:
-        click.echo(_welcome(settings, asyncio.run(_who_signs_in(settings))))
+        click.echo(_welcome(settings, asyncio.run(_prepare(settings))))
         _serve(settings, listener)
 
 
@@ -68,31 +70,31 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-async def _who_signs_in(settings: Settings) -> str:
-    """Make the database where there is none, and the first admin where there is nobody.
-
-    Tells the admin's password once; afterwards, how to come by a new one.
-    """
-    async with AsyncExitStack() as opening:
-        await opening.enter_async_context(schema.alone(settings))
+async def _prepare(settings: Settings) -> str:
+    """Make the database where there is none, and the first admin where there is nobody; returns who signs in."""
+    async with schema.alone(settings):
         found = await schema.found(settings)
         if found is Schema.NONE:
             await schema.migrate(settings)
         elif found is not Schema.CURRENT:
             raise NotReady(found.value)
         await schema.log_ahead(settings)
-        app = await opening.enter_async_context(bootstrap.opened(settings, lambda: None))
-        operator = Operator(app.accounts.firm_id)
-        users = await app.staff.everybody(operator)
-        if not users:
-            try:
-                user, password = await app.staff.add(operator, settings.admin_email, ADMIN_NAME, Role.ADMIN)
-            except Invalid as error:
-                raise BadSetting(
-                    f"LEADINTAKE_ADMIN_EMAIL is {settings.admin_email!r}: {error.errors[0].message}"
-                ) from error
-            days = FIRST_PASSWORD_LIFETIME.days
-            return f"{user.email} with the password {password} (shown only this once; change it within {days} days)"
+        async with bootstrap.opened(settings, lambda: None) as app:
+            users = await app.staff.everybody(Operator(app.accounts.firm_id))
+            return _who_signs_in(users) if users else await _first_admin(app, settings.admin_email)
+
+
+async def _first_admin(app: App, email: str) -> str:
+    """Add the first admin; returns the password with it, which nobody is told again."""
+    try:
+        user, password = await app.staff.add(Operator(app.accounts.firm_id), email, ADMIN_NAME, Role.ADMIN)
+    except Invalid as error:
+        raise BadSetting(f"LEADINTAKE_ADMIN_EMAIL is {email!r}: {error.errors[0].message}") from error
+    days = FIRST_PASSWORD_LIFETIME.days
+    return f"{user.email} with the password {password} (shown only this once; change it within {days} days)"
+
+
+def _who_signs_in(users: Sequence[UserView]) -> str:
     active = sorted((user for user in users if user.is_active), key=lambda user: user.role is not Role.ADMIN)
     others = f" and {len(active) - 1} more" if len(active) > 1 else ""
     return f"{active[0].email}{others}; for a new password: leadintake users reset-password {active[0].email}"

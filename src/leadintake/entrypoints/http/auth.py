@@ -8,7 +8,8 @@ import structlog
 from litestar import MediaType, Response, Router, post
 
 from leadintake.domain.errors import Malformed, PasswordRanOut, SessionOver, TooLarge, Unavailable, WrongCredentials
-from leadintake.domain.people import account_key
+from leadintake.domain.people import PASSWORD_MAX_BYTES, account_key
+from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedGrantType, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
 from leadintake.entrypoints.http.document import describe
@@ -39,8 +40,8 @@ TOKEN_FORM = {
     "type": "object",
     "properties": {
         "grant_type": {"type": "string", "enum": ["password", "refresh_token"], "default": "password"},
-        "username": _text("For the password grant: the email address.", maxLength=254),
-        "password": _text("For the password grant.", maxLength=1024, format="password"),
+        "username": _text("For the password grant: the email address.", maxLength=ADDRESS_MAX_CHARACTERS),
+        "password": _text("For the password grant.", maxLength=PASSWORD_MAX_BYTES, format="password"),
         "refresh_token": _text(
             "For the refresh_token grant: the token of the last answer; each works once.", maxLength=256
         ),

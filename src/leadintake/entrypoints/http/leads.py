@@ -32,7 +32,7 @@ VERSION = re.compile('"([1-9][0-9]{0,9})"')
 
 IF_MATCH = {
     "type": "string",
-    "pattern": r'^(\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$',
+    "pattern": rf"^(\*|{TAG}(, {TAG})*)$",
     "description": "Change the lead only if this is still its ETag.",
 }
 ETAG = {"ETag": "Names this version of the lead, for If-Match."}
@@ -45,7 +45,10 @@ class LeadChange(Struct):
     notes: (
         Annotated[
             str,
-            Meta(description="The new notes, as text of at most 10,000 characters.", max_length=NOTES_MAX_CHARACTERS),
+            Meta(
+                description=f"The new notes, as text of at most {NOTES_MAX_CHARACTERS:,} characters.",
+                max_length=NOTES_MAX_CHARACTERS,
+            ),
         ]
         | UnsetType
     ) = UNSET

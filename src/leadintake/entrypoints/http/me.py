@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from leadintake.application.staff import view
 from leadintake.application.views import SessionView, UserView
+from leadintake.domain.people import PASSWORD_MIN_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests
 from leadintake.entrypoints.http.document import PASSWORD, describe
 from leadintake.entrypoints.http.guard import SignedIn, signed_in
@@ -25,7 +26,7 @@ class PasswordChange(Struct):
     new_password: Annotated[
         str,
         Meta(
-            description="The new password, as text of at least 12 characters.",
+            description=f"The new password, as text of at least {PASSWORD_MIN_CHARACTERS} characters.",
             extra_json_schema=PASSWORD,
         ),
     ]

@@ -11,7 +11,7 @@ from leadintake.application.views import Receipt
 from leadintake.domain import values
 from leadintake.domain.errors import Invalid, KeyReused, Malformed, TooLarge, Unavailable, WrongKind
 from leadintake.domain.lead import Notice
-from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
+from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, KEY_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
 from leadintake.entrypoints.http.document import NAME, describe
@@ -25,7 +25,7 @@ ROOM_FOR_FIELDS = 64 * 1024
 
 IDEMPOTENCY_KEY = {
     "type": "string",
-    "pattern": "^[!-~]{1,255}$",
+    "pattern": f"^[!-~]{{1,{KEY_MAX_CHARACTERS}}}$",
     "description": "Makes it safe to send the same form again: within 24 hours, a repeat has no further effect.",
 }
 

@@ -10,8 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from leadintake.application.staff import Update
 from leadintake.application.views import UserView
 from leadintake.domain.errors import EmailTaken, LastAdmin
-from leadintake.domain.people import Role
-from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
+from leadintake.domain.people import PASSWORD_MIN_CHARACTERS, Role
+from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, NAME_MAX_CHARACTERS
 from leadintake.entrypoints.http.document import NAME, PASSWORD, describe
 from leadintake.entrypoints.http.guard import SignedIn, signed_in_manager
 from leadintake.entrypoints.http.reading import parsed_id, read_json, said
@@ -20,7 +20,7 @@ from leadintake.entrypoints.http.serving import serving
 FullName = Annotated[
     str,
     Meta(
-        description="The full name, as text of 1 to 100 characters.",
+        description=f"The full name, as text of 1 to {NAME_MAX_CHARACTERS} characters.",
         extra_json_schema=NAME,
     ),
 ]
@@ -45,7 +45,8 @@ class NewUser(Struct):
         Annotated[
             str,
             Meta(
-                description="The password, as text of at least 12 characters. Without it, one is made and shown once.",
+                description=f"The password, as text of at least {PASSWORD_MIN_CHARACTERS} characters. "
+                "Without it, one is made and shown once.",
                 extra_json_schema=PASSWORD,
             ),
         ]
