@@ -59,7 +59,7 @@ types: dev ## Check types
 layers: $(RUN) $(LINT) ## Check which layer imports which
 	@$(BIN)/lint-imports --no-logo
 
-check: lint types layers test test-long ## All of the above that checks
+check: lint types layers test test-long ## Lint, types, layers, test and test-long: what must pass
 
 format: $(LINT) ## Repair style and format, as far as ruff can
 	@$(BIN)/ruff check --quiet --fix-only

@@ -78,7 +78,7 @@ def test_every_row_is_there(machine: Machine, url: str) -> None:
         f"Compared {leads:,} leads with their files: each has a file of the right size.",
         f"The files stay in {machine.settings.uploads_dir}.",
         "Change these settings before you start the service again:",
-        "  DATABASE_URL: what you gave for --to",
+        "  DATABASE_URL: the database of --to, for the service's own role and with its password",
         "  LEADINTAKE_SECRET_KEY: what `openssl rand -base64 48` prints; the same for every process",
     ]
     assert all(was.values())
@@ -101,7 +101,7 @@ def test_every_file_is_there(machine: Machine, url: str, s3: S3) -> None:
     assert result.stdout.splitlines()[0] == f"Copied {len(paths):,} files to {files_to}; 0 were there."
     assert result.stdout.splitlines()[-3:] == [
         "Change these settings before you start the service again:",
-        "  DATABASE_URL: what you gave for --to",
+        "  DATABASE_URL: the database of --to, for the service's own role and with its password",
         f"  LEADINTAKE_FILES={files_to}",
     ]
     assert at(target, lambda app: compare(Kept(app.database, app.files), hashes=True)) == (len(paths), [])

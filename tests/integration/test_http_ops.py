@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
 from tests.service import PASSWORD, Service, form, logged, running
 
 from leadintake.application.app import App
@@ -124,7 +125,7 @@ class TestMetrics:
         anyone.request("PROPFIND", "/leads")
         answer = anyone.get("/metrics")
 
-        assert answer.headers["content-type"].startswith("text/plain")
+        assert answer.headers["content-type"] == CONTENT_TYPE_LATEST
         assert 'leadintake_requests_total{method="GET",route="/leads/{lead_id}",status="401"}' in answer.text
         assert 'leadintake_requests_total{method="GET",route="unmatched",status="404"}' in answer.text
         assert 'leadintake_requests_total{method="other",route="unmatched",status="405"}' in answer.text

@@ -26,7 +26,7 @@ HEAD = migrations.HEAD
 class Schema(Enum):
     """What the database has, as against what this version works with."""
 
-    NONE = "There is no database yet. Start the service once with `leadintake serve`."
+    NONE = "There is no database yet. Run `leadintake migrate`, with PostgreSQL as the owner of its tables."
     OLDER = "The database is of an older version. Stop the service and run `leadintake migrate`."
     CURRENT = "The database is up to date."
     NEWER = "The database was made by a newer version of leadintake. Install that one."

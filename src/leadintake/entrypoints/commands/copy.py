@@ -113,7 +113,7 @@ async def _compare(target: Settings, *, hashes: bool) -> tuple[int, list[Wrong]]
 
 def _what_next(source: Settings, files_to: str | None) -> str:
     """What is left to do by hand."""
-    changes = ["DATABASE_URL: what you gave for --to"]
+    changes = ["DATABASE_URL: the database of --to, for the service's own role and with its password"]
     if files_to:
         changes.append(f"LEADINTAKE_FILES={files_to}")
     if not source.secret_key:

@@ -22,6 +22,9 @@ PING_SECONDS = 2.0
 
 FORWARDED = ("forwarded", "x-forwarded-for")
 
+PROMETHEUS = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")
+"""Litestar adds the charset."""
+
 outbox = Gauge("leadintake_outbox_deliveries", "Deliveries in each status but sent", ["status"])
 redis_unavailable = Gauge("leadintake_redis_unavailable", "1 while rates cannot be counted in Redis, else 0")
 
@@ -70,7 +73,7 @@ async def _answers(ping: Callable[[], Awaitable[None]]) -> bool:
     return True
 
 
-@get("/metrics", operation_id="metrics", summary="Metrics", media_type=CONTENT_TYPE_LATEST, opt=describe(NotAllowed))
+@get("/metrics", operation_id="metrics", summary="Metrics", media_type=PROMETHEUS, opt=describe(NotAllowed))
 async def metrics(request: AnyRequest) -> Response[bytes]:
     """Figures for Prometheus. For the machine itself, or with `Authorization: Bearer` and the metrics token."""
     _check_access(request)
@@ -80,7 +83,7 @@ async def metrics(request: AnyRequest) -> Response[bytes]:
         counts = await here.app.dispatch.unsettled()
         for status in set(Status) - {Status.SENT}:
             outbox.labels(status).set(counts.get(status, 0))
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(), media_type=PROMETHEUS)
 
 
 def _check_access(request: AnyRequest) -> None:
