@@ -12,20 +12,24 @@ from uuid import UUID
 
 from leadintake.application.database import Letter
 from leadintake.application.ports import Claims, Received
-from leadintake.domain.errors import DeliveryFailed, FileUnavailable, TooLarge
+from leadintake.domain.errors import DeliveryFailed, FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
 
 
 @dataclass
 class MemoryFiles:
-    """A FileStore. `kept` holds the files by path, each with the time it was kept. Links begin with `address`."""
+    """A FileStore. `kept` holds the files by path, each with the time it was kept; those that are `stuck` stay.
+
+    Links begin with `address`.
+    """
 
     max_bytes: int = 10 * 2**20
     inspect: Callable[[BinaryIO], Finding] = lambda _: Finding(Kind.PDF)
     kept: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     address: str | None = None
+    stuck: set[str] = field(default_factory=set)
 
     @asynccontextmanager
     async def receive(self) -> AsyncIterator["MemoryUpload"]:
@@ -38,6 +42,8 @@ class MemoryFiles:
         return aiter(MemoryUpload(self, content))
 
     async def remove(self, path: str) -> None:
+        if path in self.stuck:
+            raise Unavailable
         self.kept.pop(path, None)
 
     async def link(self, resume: Resume) -> str | None:
@@ -46,8 +52,8 @@ class MemoryFiles:
     async def size(self, path: str) -> int | None:
         return len(self.kept[path][0]) if path in self.kept else None
 
-    async def untouched_since(self, before: datetime) -> AsyncIterator[list[str]]:
-        yield [path for path, (_, at) in self.kept.items() if at < before]
+    async def written(self, *, since: datetime | None = None, before: datetime) -> AsyncIterator[list[str]]:
+        yield [path for path, (_, at) in self.kept.items() if (since is None or since <= at) and at < before]
 
     async def ping(self) -> None: ...
 

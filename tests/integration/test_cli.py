@@ -78,7 +78,7 @@ def test_a_worker_beside_a_server_that_sends_is_refused(bare: Machine) -> None:
     beside = {"LEADINTAKE_WORKER": "separate"}
 
     assert "LEADINTAKE_WORKER" in refusal(bare.run("worker"))
-    assert "leadintake serve" in refusal(bare.run("worker", **beside))
+    assert "leadintake migrate" in refusal(bare.run("worker", **beside))
     assert bare.run("migrate").exit_code == 0
     with held(bare.settings, SENDING):
         assert refusal(bare.run("worker", **beside)).startswith("Another leadintake sends the mail of ")
@@ -91,7 +91,7 @@ def test_a_worker_beside_a_server_that_sends_is_refused(bare: Machine) -> None:
 )
 def test_without_a_database_there_is_nothing_to_do(bare: Machine, arguments: list[str]) -> None:
     """A command in the wrong folder says so, and leaves no database behind."""
-    assert "leadintake serve" in refusal(bare.run(*arguments))
+    assert "leadintake migrate" in refusal(bare.run(*arguments))
     assert not bare.data_dir.exists()
 
 
@@ -396,10 +396,25 @@ def test_doctor_counts_files_without_a_lead(machine: Machine) -> None:
     for path in (fresh, old):
         path.touch(mode=0o600)
     os.utime(old, (0, 0))
+    machine.sql("UPDATE firms SET created_at = 0")
     report = machine.run("doctor")
 
     assert report.exit_code == 0
     assert "files\tnote\t1 files belong to no lead" in report.stdout
+
+
+def test_doctor_knows_a_database_that_is_not_the_one_of_the_files(machine: Machine) -> None:
+    """A new one beside the files of a lost one is wrong, and mending removes none of them."""
+    lead = machine.submit()
+    file = machine.settings.uploads_dir / lead.resume_path
+    os.utime(file, (1, 1))
+    machine.settings.database_path.unlink()
+    migrated, report = machine.run("migrate"), machine.run("doctor", "--fix")
+
+    assert migrated.exit_code == 0
+    assert report.exit_code == 1
+    assert "files\twrong\t1 files are older than the database, and belong to no lead of it." in report.stdout
+    assert file.exists()
 
 
 def test_doctor_says_why_an_object_store_cannot_be_used(machine: Machine) -> None:
@@ -422,6 +437,7 @@ def test_doctor_mends_what_loses_nothing(machine: Machine) -> None:
     orphan = machine.settings.uploads_dir / "old.pdf"
     orphan.touch(mode=0o600)
     os.utime(orphan, (0, 0))
+    machine.sql("UPDATE firms SET created_at = 0")
     expose(machine, lead)
     mended, after = machine.run("doctor", "--fix"), machine.run("doctor", "--hashes")
 

@@ -177,7 +177,7 @@ async def test_a_lost_folder_is_unavailable(
     with pytest.raises(Unavailable):
         await files.ping()
     with pytest.raises(Unavailable):
-        await anext(files.untouched_since(datetime.now(UTC)))
+        await anext(files.written(before=datetime.now(UTC)))
     with pytest.raises(FileUnavailable):
         await files.open(RESUME)
 
@@ -360,7 +360,7 @@ async def test_old_files_are_found_whatever_lies_beside_them(files: LocalFiles, 
     (folder / "folder").mkdir()
     (folder / "link").symlink_to(folder / "old.pdf")
 
-    assert sorted(await anext(files.untouched_since(now - timedelta(hours=1)))) == ["0f.part", "old.pdf"]
+    assert sorted(await anext(files.written(before=now - timedelta(hours=1)))) == ["0f.part", "old.pdf"]
     for name in ("1f.part", "0f.part"):
         await files.remove(name)
 

@@ -118,7 +118,7 @@ async def fetch(files: ObjectFiles, content: bytes) -> bytes:
 async def listed(files: ObjectFiles) -> list[str]:
     """All that the sweep would be told of."""
     before = datetime.now(UTC) + timedelta(minutes=1)
-    return sorted([path async for some in files.untouched_since(before) for path in some])
+    return sorted([path async for some in files.written(before=before) for path in some])
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
@@ -361,7 +361,7 @@ async def test_more_resumes_than_a_store_lists_at_once(files: ObjectFiles, bucke
     paths = [f"{number:04}.pdf" for number in range(1100)]
     await asyncio.gather(*(obstore.put_async(bucket, path, b"") for path in paths))
     before = datetime.now(UTC) + timedelta(minutes=1)
-    batches = [batch async for batch in files.untouched_since(before)]
+    batches = [batch async for batch in files.written(before=before)]
 
     assert sorted(path for batch in batches for path in batch) == paths
     assert len(batches) > 2

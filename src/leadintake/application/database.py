@@ -77,7 +77,10 @@ class Leads(Protocol):
         """Some that were reached out to, or are in quarantine, and that nobody has changed since that moment."""
 
     def paths_in_use(self, paths: Collection[str]) -> set[str]:
-        """Which of these resume paths some lead refers to."""
+        """Which of these resume paths some lead refers to, of whatever firm."""
+
+    def began(self) -> datetime:
+        """When the database was made; a copy or a restored one is as old as what it came from."""
 
 
 class Events(Protocol):

@@ -58,8 +58,8 @@ class FileStore(Protocol):
     async def remove(self, path: str) -> None:
         """Delete a file; one that is not there is no error."""
 
-    def untouched_since(self, before: datetime) -> AsyncIterator[list[str]]:
-        """The paths last written before then, some at a time, those of broken-off uploads among them."""
+    def written(self, *, since: datetime | None = None, before: datetime) -> AsyncIterator[list[str]]:
+        """The paths last written within a time, some at a time, those of broken-off uploads among them."""
 
     async def ping(self) -> None:
         """Raise Unavailable unless a file could be stored."""

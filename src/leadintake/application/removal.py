@@ -1,11 +1,13 @@
 """Removal: how a lead goes, whoever decided so."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
 from leadintake.application.database import Database, Transaction
 from leadintake.application.ports import FileStore
 from leadintake.application.record import record
+from leadintake.domain.errors import Unavailable
 from leadintake.domain.events import Event
 from leadintake.domain.lead import Lead
 
@@ -15,7 +17,8 @@ async def remove(
 ) -> None:
     """Delete a lead with its notes, what it owes and its file; `last_event` stays.
 
-    Raises NotFound, and what `last_event` raises to keep the lead.
+    Where the file cannot be removed just now, the sweep does it, since no lead refers to it any more. Raises NotFound,
+    and what `last_event` raises to keep the lead.
     """
 
     def work(tx: Transaction) -> str:
@@ -25,4 +28,6 @@ async def remove(
         record(tx, event)
         return lead.resume.path
 
-    await files.remove(await database.write(firm_id, work))
+    path = await database.write(firm_id, work)
+    with suppress(Unavailable):
+        await files.remove(path)

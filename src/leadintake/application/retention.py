@@ -11,7 +11,7 @@ from leadintake.application.intake import KEY_LIFETIME
 from leadintake.application.ports import Clock, FileStore
 from leadintake.application.removal import remove
 from leadintake.application.views import LeadView
-from leadintake.domain.errors import NotFound, Stale
+from leadintake.domain.errors import NotFound, Stale, Unavailable
 from leadintake.domain.lead import State
 from leadintake.domain.people import SESSION_LIFETIME
 
@@ -31,21 +31,34 @@ class Retention:
     keep_for: timedelta | None = None
 
     async def orphans(self) -> AsyncIterator[str]:
-        """Files that no lead refers to and that are older than `sweep_after`.
+        """Files that no lead refers to, that are older than `sweep_after`, but not than the database.
 
         A submission stores its lead within moments of writing its file, so an old file without a lead belongs to none.
         """
-        async for stale in self.files.untouched_since(self.now() - self.sweep_after):
+        async for stale in self.files.written(since=await self._began(), before=self.now() - self.sweep_after):
             for path in await self._unused(stale):
                 yield path
 
+    async def strangers(self) -> AsyncIterator[str]:
+        """Files that no lead refers to and that are older than the database: another one, perhaps lost, has the leads.
+
+        No sweep takes them. Who starts with a new database beside the files of before would lose all of them.
+        """
+        async for older in self.files.written(before=await self._began()):
+            for path in await self._unused(older):
+                yield path
+
     async def sweep(self) -> int:
-        """Remove all orphans; returns how many."""
+        """Remove all orphans; returns how many. One that cannot be removed keeps none of the others."""
         removed = 0
         async for path in self.orphans():
-            await self.files.remove(path)
-            removed += 1
+            with suppress(Unavailable):
+                await self.files.remove(path)
+                removed += 1
         return removed
+
+    async def _began(self) -> datetime:
+        return await self.database.read(self.firm_id, lambda tx: tx.leads.began())
 
     async def _unused(self, paths: list[str]) -> set[str]:
         return set(paths) - await self.database.read(self.firm_id, lambda tx: tx.leads.paths_in_use(paths))

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ from leadintake.adapters.sql.sqlite_connections import WAL, engine
 from leadintake.adapters.sql.tables import firms, metadata
 from leadintake.application.database import Database
 
+BEGAN = NOW - timedelta(days=3650)
+
 
 def make(connection: sa.Connection) -> None:
-    """Migrate a database, and add a second firm."""
+    """Migrate a database, and add a second firm, which was there before."""
     migrate.upgrade(connection)
-    connection.execute(sa.insert(firms), {"id": SECOND_FIRM, "created_at": NOW})
+    connection.execute(sa.insert(firms), {"id": SECOND_FIRM, "created_at": BEGAN})
     connection.commit()
     assert connection.scalar(sa.select(firms.c.id).order_by(firms.c.created_at.desc())) == FIRST_FIRM
 

@@ -71,7 +71,8 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "leads.count": ([0, 0], lambda tx: [tx.leads.count(LeadQuery(words=words)) for words in ([], ["ada"])]),
     "leads.expired": ([], lambda tx: tx.leads.expired(LATER, 100)),
     "leads.page": ([], lambda tx: tx.leads.page(LeadQuery()) + tx.leads.page(LeadQuery(words=["ada"]))),
-    # The one method that looks at all firms: they share a folder, and a sweep must not take another's files for unused.
+    # These look at all firms: they share a folder, and a sweep must not take another's files for unused.
+    "leads.began": (True, lambda tx: tx.leads.began() < LATER),
     "leads.paths_in_use": ({MINE.resume.path}, lambda tx: tx.leads.paths_in_use([MINE.resume.path])),
     "events.of_lead": ([], lambda tx: tx.events.of_lead(MINE.id)),
     "events.latest": ([], lambda tx: tx.events.latest(MINE.id, 100)),

@@ -40,6 +40,32 @@ async def test_orphans_are_swept(practice: Practice) -> None:
     assert await practice.retention.sweep() == 0
 
 
+async def test_no_file_of_another_database_is_swept(practice: Practice) -> None:
+    """What is older than the database has its lead elsewhere: nobody loses it who starts with a new database."""
+    began = await practice.database.read(FIRST_FIRM, lambda tx: tx.leads.began())
+    practice.files.kept["before.pdf"] = (b"", began - MOMENT)
+    practice.files.kept["since.pdf"] = (b"", began)
+
+    assert [path async for path in practice.retention.strangers()] == ["before.pdf"]
+    assert await practice.retention.sweep() == 1
+    assert practice.files.kept.keys() == {"before.pdf"}
+
+
+async def test_a_file_that_stays_keeps_no_other(practice: Practice) -> None:
+    """Nor a lead from being erased: its file goes with a later sweep."""
+    receipt, _ = await practice.submit()
+    practice.files.kept |= dict.fromkeys(("a.pdf", "b.pdf"), (b"", NOW - 2 * SWEEP_AFTER))
+    practice.files.stuck = {"a.pdf", *practice.files.kept.keys() - {"b.pdf"}}
+    await practice.desk.erase(OPERATOR, receipt.id)
+    swept = await practice.retention.sweep()
+    practice.files.stuck = set()
+    practice.clock.advance(2 * SWEEP_AFTER)
+
+    assert swept == 1
+    assert await practice.retention.sweep() == 2
+    assert practice.files.kept == {}
+
+
 async def test_used_files_stay(practice: Practice) -> None:
     """The file of a lead stays however old it is, among as many others as there may be, and whichever firm's it is."""
     await practice.submit()

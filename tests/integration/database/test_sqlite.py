@@ -187,6 +187,41 @@ async def test_locked_by_another_process(path: Path, spy: Spy) -> None:
         assert await stored(database) == [2]
 
 
+def replaced(path: Path, replacement: bytes | None) -> Path:
+    """Where a file is once it was moved away, and perhaps another put in its place."""
+    moved = path.rename(path.with_name("moved.db"))
+    if replacement is not None:
+        path.write_bytes(replacement)
+    return moved
+
+
+@pytest.mark.parametrize("replacement", [None, b""])
+async def test_a_file_that_was_moved_away(path: Path, replacement: bytes | None) -> None:
+    """Nothing is written to a file that nobody will find again, nor to another one in its place."""
+    async with opened(path) as database:
+        await database.write(FIRST_FIRM, adding(lead(1)))
+        moved = replaced(path, replacement)
+        with pytest.raises(Unavailable):
+            await database.write(FIRST_FIRM, adding(lead(2)))
+        with pytest.raises(Unavailable):
+            await database.ping()
+        await asyncio.to_thread(moved.replace, path)
+        await database.write(FIRST_FIRM, adding(lead(3)))
+
+        assert await stored(database) == [1, 3]
+
+
+async def test_ping_writes(path: Path) -> None:
+    """What takes no change is noticed: a file that is only read, and a disk that is full."""
+    log = path.with_name(f"{path.name}-wal")
+    async with opened(path) as database:
+        await database.write(FIRST_FIRM, adding(lead()))
+        before = await asyncio.to_thread(log.stat)
+        await database.ping()
+
+        assert (await asyncio.to_thread(log.stat)).st_size > before.st_size
+
+
 async def test_who_keeps_an_error_keeps_nothing_open(path: Path, spy: Spy) -> None:
     """The connection of a write that failed is closed: when the database is, its log is written back and gone."""
     spy.at_begin = lambda driver: driver.execute(f"PRAGMA busy_timeout={NOT_NOW}")

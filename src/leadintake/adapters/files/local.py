@@ -81,10 +81,11 @@ class LocalFiles:
         """Delete a file; raises Unavailable."""
         await done(self.pool.submit(partial(self.at(path).unlink, missing_ok=True)))
 
-    async def untouched_since(self, before: datetime) -> AsyncIterator[list[str]]:
-        """The names last written before then, whatever else may lie in the folder; raises Unavailable."""
+    async def written(self, *, since: datetime | None = None, before: datetime) -> AsyncIterator[list[str]]:
+        """The names last written within a time, whatever else may lie in the folder; raises Unavailable."""
+        start, end = since.timestamp() if since else 0, before.timestamp()
         with await done(self.pool.submit(os.scandir, self.folder)) as entries:
-            while names := await done(self.pool.submit(_untouched, entries, before.timestamp())):
+            while names := await done(self.pool.submit(_written, entries, start, end)):
                 yield names
 
     async def ping(self) -> None:
@@ -121,13 +122,13 @@ def _size(file: Path) -> int | None:
         return None
 
 
-def _untouched(entries: Iterator[os.DirEntry[str]], before: float) -> list[str]:
-    """The next names last written before then, at most LISTED_AT_ONCE; none when there are no more."""
+def _written(entries: Iterator[os.DirEntry[str]], start: float, end: float) -> list[str]:
+    """The next names last written within a time, at most LISTED_AT_ONCE; none when there are no more."""
     names: list[str] = []
     for entry in entries:
         with suppress(FileNotFoundError):  # renamed or removed since it was listed
             is_ours = BARE_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-            if is_ours and entry.stat(follow_symlinks=False).st_mtime < before:
+            if is_ours and start <= entry.stat(follow_symlinks=False).st_mtime < end:
                 names.append(entry.name)
         if len(names) == LISTED_AT_ONCE:
             break

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import FileIO
 from mmap import ACCESS_READ, mmap
 from typing import BinaryIO
@@ -98,15 +98,16 @@ class ObjectFiles:
         """Delete a file; raises Unavailable."""
         await self._delete(checked(path))
 
-    async def untouched_since(self, before: datetime) -> AsyncIterator[list[str]]:
-        """The paths last written before then, whatever else may lie in the bucket; raises Unavailable."""
+    async def written(self, *, since: datetime | None = None, before: datetime) -> AsyncIterator[list[str]]:
+        """The paths last written within a time, whatever else may lie in the bucket; raises Unavailable."""
+        start = since or datetime.min.replace(tzinfo=UTC)
         listing = obstore.list(self.bucket, chunk_size=LISTED_AT_ONCE)
         while True:
             async with self.asking():
                 found = await anext(listing, None)
             if found is None:
                 return
-            names = [one["path"] for one in found if one["last_modified"] < before]
+            names = [one["path"] for one in found if start <= one["last_modified"] < before]
             if ours := [name for name in names if BARE_NAME.fullmatch(name)]:
                 yield ours
 

@@ -56,6 +56,8 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._loop = asyncio.get_running_loop()
+        self._path = path
+        self._file: tuple[int, int] | None = None
         checkpoint = f"wal_autocheckpoint={CHECKPOINT_PAGES}"
         self._writing = engine(path, "BEGIN IMMEDIATE", checkpoint, TEMPORARY_IN_MEMORY)
         self._reading = Reading(path, "BEGIN")
@@ -94,8 +96,8 @@ class SqliteDatabase:
         return written
 
     async def ping(self) -> None:
-        """Raise Unavailable unless the database can be written to."""
-        await self.write(UUID(int=0), lambda _: None)
+        """Raise Unavailable unless the database can be written to, which only shows when something is."""
+        await self._writer.do(Job(UUID(int=0), _touch, None))
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the file."""
@@ -111,6 +113,13 @@ class SqliteDatabase:
         self._disconnect()
         self._turns.close()
 
+    def _check_file(self) -> None:
+        """Raise OSError where the file is not the one that was opened: what is written to that would be lost."""
+        found = self._path.stat()
+        self._file = self._file or (found.st_dev, found.st_ino)
+        if self._file != (found.st_dev, found.st_ino):
+            raise OSError(f"{self._path} was replaced. Start the service again.")
+
     def _disconnect(self) -> None:
         if self._written_by is not None:
             self._written_by.close()
@@ -120,6 +129,7 @@ class SqliteDatabase:
         """Commit a group. Where nobody's work counts, those behind fail too: a lock would hold up each group anew."""
         try:
             with self._turns.one():
+                self._check_file()
                 self._written_by = self._written_by or self._writing.connect()
                 return _commit(self._written_by, group)
         except Exception as error:
@@ -177,6 +187,12 @@ def _run_alone(connection: sa.Connection, job: Job) -> Any:
         return error
     sqlite.execute("RELEASE job")
     return result
+
+
+def _touch(tx: SqlTransaction, tasks: Sequence[None]) -> Sequence[None]:
+    """Write what the file has already: a number that SQLite keeps for whoever needs one, and nobody does."""
+    tx.connection.exec_driver_sql("PRAGMA user_version = 0")
+    return tasks
 
 
 def _each_by_itself(tx: SqlTransaction, works: Sequence[Callable[[SqlTransaction], Any]]) -> list[Any]:

@@ -22,6 +22,7 @@ class SqlTransaction:
     def __init__(
         self, connection: sa.Connection, firm_id: UUID, *, locks: bool = False, clock: Clock | None = None
     ) -> None:
+        self.connection = connection
         self.leads = SqlLeads(connection, firm_id, locks=locks)
         self.events = SqlEvents(connection, firm_id)
         self.outbox = SqlOutbox(connection, firm_id, locks=locks, clock=clock)

@@ -93,6 +93,10 @@ async def _files(app: App, settings: Settings, *, hashes: bool, fix: bool) -> li
     if not problems:
         how = "the bytes that were uploaded" if hashes else "a file of the right size"
         findings.append(Finding("files", Verdict.OK, f"{seen:,} leads, each with {how}"))
+    strangers = sum([1 async for _ in app.retention.strangers()])
+    if strangers:
+        detail = f"{strangers:,} files are older than the database, and belong to no lead of it. Is it the right one?"
+        findings.append(Finding("files", Verdict.WRONG, detail))
     without_lead = sum([1 async for _ in app.retention.orphans()])
     if without_lead and fix:
         findings.append(Finding("files", Verdict.MENDED, f"{await app.retention.sweep():,} files belonged to no lead."))

@@ -88,7 +88,7 @@ async def _restore_files(settings: Settings, backup: Kept, leads: int) -> int:
     """
     where = settings.files or str(settings.uploads_dir.absolute())
     async with engines.files(settings) as store:
-        async for found in store.untouched_since(LATER):
+        async for found in store.written(before=LATER):
             # What an upload left that was broken off is the sweep's, wherever it is from.
             paths = {path for path in found if not path.endswith(".part")}
             if others := paths - await known(backup, paths):
