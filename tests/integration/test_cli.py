@@ -479,7 +479,7 @@ def test_doctor_asks_the_mail_server(machine: Machine) -> None:
 
 
 def test_doctor_asks_redis(machine: Machine, redis: RedisServer) -> None:
-    """Without Redis nobody can sign in, so that is wrong."""
+    """Without Redis nobody can sign in, so that is wrong. Of it, nothing but the table is printed."""
     ready = machine.run("doctor", LEADINTAKE_REDIS_URL=redis.url)
     redis.stop()
     away = machine.run("doctor", LEADINTAKE_REDIS_URL=redis.url)
@@ -487,6 +487,7 @@ def test_doctor_asks_redis(machine: Machine, redis: RedisServer) -> None:
     assert "rate limits\tok\t" in ready.stdout
     assert ready.exit_code == 0
     assert "rate limits\twrong\tRedis does not answer" in away.stdout
+    assert away.stdout.startswith("about\tverdict\tfinding\n")
 
 
 def test_doctor_knows_a_proxy_that_nobody_trusts(machine: Machine) -> None:

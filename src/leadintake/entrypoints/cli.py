@@ -2,7 +2,6 @@
 
 import errno
 import gc
-import logging
 from importlib import import_module
 from typing import Any
 
@@ -41,6 +40,7 @@ class Commands(click.Group):
         gc.disable()  # Nothing that is imported is garbage, and looking for some takes a tenth of a start.
         try:
             module = import_module(f"leadintake.entrypoints.commands.{COMMANDS[cmd_name][0]}")
+            import_module("leadintake.entrypoints.logs").silence()
         finally:
             gc.enable()
         found: click.Command = getattr(module, cmd_name)
@@ -53,7 +53,6 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it is refused for, or what the system refuses, is one line and exit code 1."""
-        logging.getLogger().addHandler(logging.NullHandler())  # A command says in one line what went wrong.
         try:
             return super().invoke(ctx)
         except Refused as error:

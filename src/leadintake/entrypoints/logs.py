@@ -40,6 +40,12 @@ def configure(log_format: Literal["console", "json"], stream: BinaryIO | None = 
     root.setLevel(logging.WARNING)
 
 
+def silence() -> None:
+    """Log nothing, for a command, which says in one line what went wrong, and prints what others may read on."""
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
 def visible(text: str) -> str:
     """Text that cannot end a line, turn it around or command a terminal: whatever does not print is escaped."""
     if text.isprintable():
