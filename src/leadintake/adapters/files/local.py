@@ -141,6 +141,7 @@ class LocalUpload(Spool):
     def __init__(self, store: LocalFiles) -> None:
         self._store = store
         self._path: Path | None = None
+        self._is_kept = False
         super().__init__(store.pool, store.max_bytes)
 
     def make_file(self) -> OpenFile:
@@ -165,7 +166,7 @@ class LocalUpload(Spool):
             resume = await self._store.keeper.keep(arrival)
         except OSError as error:
             raise Unavailable from error
-        self._hop = None  # Nothing is left to clean up; till now there was, as nobody may have waited for it.
+        self._is_kept = True  # Not where nobody has waited for it: then no lead has it.
         return resume
 
     def _look(self, judge: Callable[[Received], Resume]) -> Resume:
@@ -178,6 +179,6 @@ class LocalUpload(Spool):
 
     def _clean_up(self, hop: object) -> None:
         super()._clean_up(hop)
-        if self._file and self._path:
+        if self._file and self._path and not self._is_kept:
             with suppress(OSError):  # the sweep finds it
                 self._path.unlink()
