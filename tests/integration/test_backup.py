@@ -406,6 +406,37 @@ def test_a_file_that_was_lost_before_is_told(machine: Machine, folder: Path, fre
     assert len(before(fresh)["leads"]) == len(leads)
 
 
+def damage_some(backup: Path) -> None:
+    """One file is gone, one is longer, and one is another of the same length."""
+    gone, longer, other, *_ = sorted((backup / "uploads").iterdir())
+    gone.unlink()
+    longer.write_bytes(longer.read_bytes() + b"\r\n")
+    other.write_bytes(other.read_bytes().swapcase())
+
+
+@pytest.mark.parametrize("harm", [lose_file, damage_some])
+def test_what_is_left_of_a_damaged_backup_is_restored_on_demand(
+    backup: Path, fresh: Machine, harm: Callable[[Path], None]
+) -> None:
+    """The refusal says how; then all leads are there, each file as it was uploaded or not at all, and each is named."""
+    files = {path.name: path.read_bytes() for path in (backup / "uploads").iterdir()}
+    harm(backup)
+    whole = {path.name: path.read_bytes() for path in (backup / "uploads").iterdir()}.items() & files.items()
+    damaged = files.keys() - dict(whole)
+    leads = before(Machine(backup))["leads"]
+    refused = refusal(fresh.run("restore", str(backup)))
+    restored = fresh.run("restore", "--without-damaged", str(backup))
+
+    assert refused.endswith(". Restore the rest with --without-damaged.")
+    assert restored.exit_code == 1
+    assert restored.stdout.startswith(f"Restored {len(leads)} leads as of ")
+    assert restored.stderr.startswith(f"Error: {len(damaged)} files could not be restored: ")
+    for row in leads:
+        assert (f"{row[2]}: {row[9]} is not there" in restored.stderr) == (row[9] in damaged)
+    assert {path.name: path.read_bytes() for path in fresh.settings.uploads_dir.iterdir()} == dict(whole)
+    assert before(fresh)["leads"] == leads
+
+
 def test_a_store_that_is_away_is_no_missing_file(
     machine: Machine, folder: Path, elsewhere: Callable[[], dict[str, str]]
 ) -> None:

@@ -25,7 +25,8 @@ LATER = datetime.max.replace(tzinfo=UTC)
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-def restore(folder: Path) -> None:
+@click.option("--without-damaged", is_flag=True, help="Leave out files that are damaged or gone, and name them.")
+def restore(folder: Path, *, without_damaged: bool) -> None:
     """Bring the backup in DIR to the database and the files that the settings name. They must be empty.
 
     First the backup is compared with what it should hold, every file too. The mail that waited in it is held, not sent,
@@ -33,14 +34,14 @@ def restore(folder: Path) -> None:
     """
     settings = environment.read()
     manifest = backup_folder.read(folder)
-    wrong = asyncio.run(_restore(settings, folder.absolute(), manifest))
+    wrong = asyncio.run(_restore(settings, folder.absolute(), manifest, without_damaged=without_damaged))
     mails = f" {manifest.held:,} mails are held: leadintake deliveries list --status held" if manifest.held else ""
     click.echo(f"Restored {manifest.leads:,} leads as of {manifest.taken_at:%Y-%m-%d %H:%M:%S}Z.{mails}")
     if wrong:
         raise Refused(f"{len(wrong):,} files could not be restored: {'; '.join(map(str, wrong))}")
 
 
-async def _restore(settings: Settings, folder: Path, manifest: Manifest) -> list[Wrong]:
+async def _restore(settings: Settings, folder: Path, manifest: Manifest, *, without_damaged: bool) -> list[Wrong]:
     """Restore a backup; returns what is wrong with the files of leads, in the backup already."""
     with TemporaryDirectory(prefix="leadintake-restore-") as work:
         copy = replace(settings, data_dir=Path(work), database_url=None)
@@ -49,7 +50,8 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest) -> list
         if not uploads.uploads_dir.is_dir():
             raise Refused(f"The backup is not whole: there is no folder {uploads.uploads_dir}.")
         async with engines.kept(copy, uploads) as backup:
-            await _check_files(backup, manifest)
+            if not without_damaged:
+                await _check_files(backup, manifest)
             schema.make_data_dir(settings)
             with held(settings):
                 leads = await copying.prepare(copy, settings)
@@ -78,7 +80,7 @@ async def _check_files(backup: Kept, manifest: Manifest) -> None:
     wrong = [one for one in found if one.lead.resume_path not in manifest.missing]
     if wrong:
         more = f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""
-        raise Refused(f"The backup is not whole: {wrong[0]}{more}.")
+        raise Refused(f"The backup is not whole: {wrong[0]}{more}. Restore the rest with --without-damaged.")
 
 
 async def _restore_files(settings: Settings, backup: Kept, leads: int) -> int:
