@@ -243,7 +243,24 @@ def test_failed_mail_is_listed_and_sent_again(machine: Machine) -> None:
     assert f"{failed}\tfailed\tconfirmation\tada@example.org\t1\t\t550\\x1b[2J no\\tsuch\n" in listed
     assert again.exit_code == 0
     assert f"{failed}\tpending" in machine.run("deliveries", "list").stdout
-    assert refusal(machine.run("deliveries", "retry", failed)).startswith("Only a delivery that failed or is held")
+
+
+def test_what_cannot_be_sent_again_is_named_and_holds_up_nothing(machine: Machine) -> None:
+    """Of many, each that is unknown or waits anyway is told with its reason, and all others are sent again."""
+    unknown = "00000000-0000-4000-8000-000000000000"
+    failed = []
+    for _ in range(2):
+        machine.submit()
+        failed.append(machine.fail(Purpose.CONFIRMATION))
+    again = machine.run("deliveries", "retry", failed[0], unknown, failed[0], failed[1])
+
+    assert again.exit_code == 1
+    assert again.stdout == "".join(f"{one} will be sent again.\n" for one in failed)
+    assert again.stderr.splitlines() == [
+        f"{unknown}: There is nothing with this id.",
+        f"{failed[0]}: Only a delivery that failed or is held can be sent again.",
+        "Error: 2 of 4 cannot be sent again.",
+    ]
 
 
 @pytest.mark.parametrize("name", ["id", "reference"])

@@ -7,6 +7,7 @@ import click
 from leadintake.application.app import App
 from leadintake.application.views import DeliveryView
 from leadintake.domain.delivery import Status
+from leadintake.domain.errors import NotFound, NotRetryable, Refused
 from leadintake.domain.people import Operator
 from leadintake.entrypoints.commands import output, session
 
@@ -48,9 +49,16 @@ def list_(status: str | None) -> None:
 def retry(ids: tuple[UUID, ...]) -> None:
     """Send failed or held mail again, within half a minute while the service runs."""
 
-    async def work(app: App, who: Operator) -> None:
+    async def work(app: App, who: Operator) -> int:
+        refused = 0
         for one in ids:
-            await app.desk.retry(who, one)
-            click.echo(f"{one} will be sent again.")
+            try:
+                await app.desk.retry(who, one)
+                click.echo(f"{one} will be sent again.")
+            except (NotFound, NotRetryable) as error:
+                click.echo(f"{one}: {error.detail}", err=True)
+                refused += 1
+        return refused
 
-    session.run(work)
+    if refused := session.run(work):
+        raise Refused(f"{refused:,} of {len(ids):,} cannot be sent again.")
