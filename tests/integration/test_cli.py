@@ -1,6 +1,9 @@
 import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -293,6 +296,26 @@ def test_erasing_asks_first(machine: Machine) -> None:
     assert asked.exit_code == 1
     assert (machine.settings.uploads_dir / lead.resume_path).exists()
     assert machine.run("leads", "erase", lead.reference, given="y\n").exit_code == 0
+
+
+@pytest.mark.long
+def test_erasing_can_be_interrupted_where_it_asks(machine: Machine) -> None:
+    """The first Ctrl-C ends it, and nothing is erased."""
+    lead = machine.submit()
+    env = {**os.environ, "LEADINTAKE_DATA_DIR": str(machine.data_dir)}
+    command = [sys.executable, "-m", "leadintake", "leads", "erase", lead.reference]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=machine.data_dir, env=env, stdin=pipe, stdout=pipe, stderr=pipe) as asking:
+        assert asking.stdout
+        assert asking.stdout.read(5) == b"Erase"
+        asking.send_signal(signal.SIGINT)
+        try:
+            code = asking.wait(10)
+        finally:
+            asking.kill()
+
+    assert code == 1
+    assert (machine.settings.uploads_dir / lead.resume_path).exists()
 
 
 def test_doctor_finds_nothing_wrong_on_a_sound_machine(machine: Machine) -> None:

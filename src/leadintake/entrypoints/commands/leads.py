@@ -27,14 +27,14 @@ def erase(lead: str, *, yes: bool) -> None:
     Mail that was sent already lies where it was sent to.
     """
 
-    async def work(app: App, who: Operator) -> str:
-        found = await app.database.read(who.firm_id, lambda tx: _find(tx, lead))
-        if not yes:
-            click.confirm(f"Erase {found.reference} of {found.created_at:%Y-%m-%d}, for good?", abort=True)
-        await app.desk.erase(who, found.id)
-        return found.reference
+    async def find(app: App, who: Operator) -> LeadView:
+        return await app.database.read(who.firm_id, lambda tx: _find(tx, lead))
 
-    click.echo(f"Erased {session.run(work)}.")
+    found = session.run(find)
+    if not yes:  # It asks between two sessions, because an event loop keeps the first Ctrl-C from ending the command.
+        click.confirm(f"Erase {found.reference} of {found.created_at:%Y-%m-%d}, for good?", abort=True)
+    session.run(lambda app, who: app.desk.erase(who, found.id))
+    click.echo(f"Erased {found.reference}.")
 
 
 def _find(tx: Transaction, text: str) -> LeadView:
