@@ -1,3 +1,4 @@
+import ctypes
 import os
 import shutil
 import signal
@@ -319,11 +320,13 @@ def test_erasing_can_be_interrupted_where_it_asks(machine: Machine) -> None:
 
 
 def test_doctor_finds_nothing_wrong_on_a_sound_machine(machine: Machine) -> None:
-    """Each part is looked at, and all is well."""
+    """Each part is looked at, and all is well; nothing is left of that in the folder of mails."""
     machine.submit()
+    machine.settings.mail_dir.mkdir(mode=0o700)
     report = machine.run("doctor", "--hashes")
 
     assert report.exit_code == 0
+    assert not list(machine.settings.mail_dir.iterdir())
     assert "wrong" not in report.stdout
     assert "files\tok\t1 leads, each with the bytes that were uploaded\n" in report.stdout
 
@@ -366,6 +369,11 @@ def give_up(machine: Machine, _: LeadView) -> None:
     machine.fail(Purpose.NOTIFICATION)
 
 
+def block_mail(machine: Machine, _: LeadView) -> None:
+    """Put something where mails are written to."""
+    machine.settings.mail_dir.touch(mode=0o600)
+
+
 def tear(machine: Machine, _: LeadView) -> None:
     """Break a reference inside the database."""
     machine.sql("UPDATE leads SET firm_id = x'00'")
@@ -381,6 +389,7 @@ def tear(machine: Machine, _: LeadView) -> None:
         (neglect, "outbox\twrong\tMail is due since"),
         (give_up, "outbox\twrong\t1 notifications of attorneys failed"),
         (keep_a_turn, "database\twrong\tNothing can be written to it: [Errno 21] Is a directory"),
+        (block_mail, "mail\twrong\tNo mail can be written to {settings.mail_dir}: Not a directory"),
         (tear, "database\twrong\tleads refers to firms that are not there"),
     ],
 )
@@ -391,7 +400,7 @@ def test_doctor_finds_what_is_wrong(machine: Machine, harm: Callable[[Machine, L
     report = machine.run("doctor", "--hashes")
 
     assert report.exit_code == 1
-    assert finding.format(lead=lead) in report.stdout
+    assert finding.format(lead=lead, settings=machine.settings) in report.stdout
     assert report.stdout.count("\twrong\t") == 1
 
 
@@ -427,6 +436,55 @@ def test_doctor_goes_on_where_the_application_does_not_open(machine: Machine) ->
     assert report.exit_code == 1
     assert "data folder\twrong\tOther users can open" in report.stdout
     assert "application\twrong\t" in report.stdout
+
+
+@pytest.mark.parametrize("put", [Path.touch, lambda path: path.symlink_to("nowhere")], ids=["file", "link"])
+def test_doctor_goes_on_where_something_else_is_in_the_place_of_a_folder(
+    machine: Machine, put: Callable[[Path], None]
+) -> None:
+    """What the system refuses while the application is opened is one finding, and the report still comes."""
+    machine.settings.uploads_dir.rmdir()
+    put(machine.settings.uploads_dir)
+    report = machine.run("doctor", "--fix")
+
+    assert report.exit_code == 1
+    assert "database\tok\t" in report.stdout
+    assert f"application\twrong\t{machine.settings.uploads_dir}: File exists." in report.stdout
+    assert report.stdout.count("\twrong\t") == 1
+
+
+def lose_the_rights_of_root() -> None:
+    """From the next program on, root may only do what modes allow (prctl(2), capabilities(7)); others never could."""
+    drop, override, search = 24, 1, 2
+    for right in (override, search):
+        ctypes.CDLL(None).prctl(drop, right)
+
+
+@pytest.mark.long
+def test_doctor_goes_on_where_it_may_not_look(machine: Machine) -> None:
+    """Of a data folder that belongs to somebody else it says so, part by part, and of the settings what it finds."""
+    machine.data_dir.chmod(0)
+    env = {**os.environ, "LEADINTAKE_DATA_DIR": str(machine.data_dir)}
+    command = [sys.executable, "-m", "leadintake", "doctor"]
+    report = subprocess.run(
+        command,
+        cwd=machine.data_dir.parent,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lose_the_rights_of_root,
+    )
+    machine.data_dir.chmod(0o700)
+
+    assert report.returncode == 1
+    assert "settings\tok\t" in report.stdout
+    for about, path in {
+        "data folder": machine.data_dir,
+        "database": machine.settings.database_path,
+        "application": machine.settings.database_path,
+    }.items():
+        assert f"{about}\twrong\t{path}: Permission denied." in report.stdout
 
 
 def test_doctor_counts_files_without_a_lead(machine: Machine) -> None:

@@ -14,7 +14,7 @@ from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.engines import Kept
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, session
-from leadintake.entrypoints.commands.findings import Finding, Verdict
+from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible
 from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.commands.surroundings import surroundings
 from leadintake.entrypoints.settings import Settings
@@ -34,12 +34,11 @@ def doctor(*, hashes: bool, fix: bool) -> None:
     lead refers to. It never touches a lead.
     """
     settings = environment.read()
-    findings = [*surroundings(settings, fix=fix), *_database(settings)]
-    try:
-        findings += session.run(lambda app, who: _contents(app, who, settings, hashes=hashes, fix=fix))
-    except Refused as error:
-        if not isinstance(error, NotReady):  # That is reported of the database already.
-            findings.append(Finding("application", Verdict.WRONG, error.detail))
+    findings = [
+        *surroundings(settings, fix=fix),
+        *as_far_as_possible("database", _database(settings)),
+        *as_far_as_possible("application", _application(settings, hashes=hashes, fix=fix)),
+    ]
     output.table(("about", "verdict", "finding"), [(one.about, one.verdict, one.detail) for one in findings])
     wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
     if wrong:
@@ -60,6 +59,16 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", Verdict.WRONG, problem)
     if not problems:
         yield Finding("database", Verdict.OK, f"up to date and undamaged ({version})")
+
+
+def _application(settings: Settings, *, hashes: bool, fix: bool) -> Iterator[Finding]:
+    """It can be opened, and all is well with what it keeps."""
+    try:
+        yield from session.run(lambda app, who: _contents(app, who, settings, hashes=hashes, fix=fix))
+    except NotReady:
+        pass  # That is reported of the database already.
+    except Refused as error:
+        yield Finding("application", Verdict.WRONG, error.detail)
 
 
 async def _contents(app: App, who: Operator, settings: Settings, *, hashes: bool, fix: bool) -> list[Finding]:

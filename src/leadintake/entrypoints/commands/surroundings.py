@@ -1,13 +1,15 @@
-"""What the service stands on beside its data: settings, the data folder, the mail server, Redis."""
+"""What the service stands on beside its data: settings, the data folder, where mail goes, Redis."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.entrypoints.bootstrap import engines, keys
-from leadintake.entrypoints.commands.findings import Finding, Verdict
+from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible
 from leadintake.entrypoints.defaults import LOOPBACK
 from leadintake.entrypoints.settings import Settings
 
@@ -16,11 +18,13 @@ OPEN_TO_OTHERS = 0o077
 
 def surroundings(settings: Settings, *, fix: bool) -> Iterator[Finding]:
     """Look at each of them; `fix` closes to other users what they can open."""
-    yield from _settings(settings)
+    yield from as_far_as_possible("settings", _settings(settings))
     if settings.needs_data_dir:
-        yield from _folder(settings.data_dir.absolute(), fix=fix)
+        yield from as_far_as_possible("data folder", _folder(settings.data_dir.absolute(), fix=fix))
     if settings.mail_backend == "smtp":
         yield _mail_server(settings)
+    else:
+        yield _mail_folder(settings.mail_dir.absolute())
     if settings.redis_url:
         yield _redis(settings.redis_url)
 
@@ -36,8 +40,6 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     if keys.is_being_replaced(settings):
         detail = "A secret key is accepted beside the one that signs. Take it away a day after the new one came."
         yield Finding("settings", Verdict.NOTE, detail)
-    if settings.mail_backend == "console":
-        yield Finding("mail", Verdict.NOTE, f"Mail is written to {settings.mail_dir.absolute()} and sent to nobody.")
 
 
 def _folder(folder: Path, *, fix: bool) -> Iterator[Finding]:
@@ -61,6 +63,16 @@ def _is_exposed(path: Path) -> bool:
         return bool(path.stat().st_mode & OPEN_TO_OTHERS)
     except FileNotFoundError:  # SQLite comes and goes with files of its own.
         return False
+
+
+def _mail_folder(folder: Path) -> Finding:
+    """It takes a file; before the first mail there is none."""
+    try:
+        if os.path.lexists(folder):
+            TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return Finding("mail", Verdict.WRONG, f"No mail can be written to {folder}: {error.strerror}.")
+    return Finding("mail", Verdict.NOTE, f"Mail is written to {folder} and sent to nobody.")
 
 
 def _mail_server(settings: Settings) -> Finding:
