@@ -135,6 +135,11 @@ def test_a_unit_starts_a_command_and_waits_for_its_end(kind: str, command: str) 
     assert int(common["TimeoutStopSec"]) > longest
 
 
+def test_a_process_that_ends_is_started_again() -> None:
+    """Whatever ended it: systemd takes an end by SIGHUP, SIGINT or SIGTERM that it did not ask for as no failure."""
+    assert unit("leadintake-.service.d/common.conf")["Service"]["Restart"] == "always"
+
+
 def test_the_settings_are_where_service_and_command_look() -> None:
     """Units and the command that is run by hand have one folder, program and user."""
     common = unit("leadintake-.service.d/common.conf")["Service"]
