@@ -217,6 +217,17 @@ def test_a_reset_password_ends_all_sessions(machine: Machine) -> None:
     assert machine.do(lambda app: app.accounts.sign_in("a@example.org", password)).access_token != grant.access_token
 
 
+def test_a_new_password_of_an_inactive_user_says_that_it_opens_nothing(machine: Machine) -> None:
+    """It is set, and whoever passes it on knows that somebody has to activate the user first."""
+    machine.run("users", "add", "a@example.org", "--name", "A")
+    active = machine.run("users", "reset-password", "a@example.org").stdout
+    machine.run("users", "deactivate", "a@example.org")
+    inactive = machine.run("users", "reset-password", "a@example.org").stdout
+
+    assert "inactive" not in active
+    assert "a@example.org is inactive and cannot sign in before an admin activates the user.\n" in inactive
+
+
 @pytest.mark.asvs("V7.4.5")
 def test_sessions_can_be_ended(machine: Machine) -> None:
     """Signing somebody out leaves the password as it is."""

@@ -71,8 +71,15 @@ def deactivate(email: str) -> None:
 def reset_password(email: str, *, password_stdin: bool) -> None:
     """Give a user a new password and end all sessions; prints the password, once, unless one is given."""
     password = _first_line() if password_stdin else None
-    generated = session.run(lambda app, who: app.staff.reset_password(who, email, password))
+
+    async def work(app: App, who: Operator) -> tuple[str | None, bool]:
+        generated = await app.staff.reset_password(who, email, password)
+        return generated, (await app.staff.find(who, email)).is_active
+
+    generated, is_active = session.run(work)
     click.echo(f"The password of {email} is reset, and all sessions are over.")
+    if not is_active:
+        click.echo(f"{email} is inactive and cannot sign in before an admin activates the user.")
     _show_once(generated)
 
 
