@@ -302,6 +302,46 @@ def test_a_bad_value_stops_the_start_with_one_line(name: str, value: str) -> Non
     assert "hunter2" not in line
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hunter2/x@db/leads",
+        "postgresql://ada:5432/hunter2@db/leads",
+        "postgresql://ada:5432/x?y=hunter2@db/leads",
+        "postgresql://ada:hunter2?x@db/leads",
+        "postgresql://ada:hunter2#x@db/leads",
+        "postgresql://ada:x@hunter2@db/leads",
+        "postgresql://ada:x[hunter2]@db/leads",
+        "postgresql://ada:hunter2\u2100@db/leads",
+        "postgresql://ada:hunter2@db:port/leads",
+        "postgresql://ada:hunter2@db:0/leads",
+        "postgresql://ada:hunter2@db:65536/leads",
+        "postgresql://ada:hunter2@db/leads?sslmode",
+    ],
+)
+def test_a_password_that_ends_the_url_early_is_refused_and_not_shown(url: str) -> None:
+    """Part of it would pass for a host, a port or a name."""
+    line = refusal({"DATABASE_URL": url})
+
+    assert line.startswith("DATABASE_URL: give postgresql://user:password@host:port/name")
+    assert "as % and two hex digits" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///leads?host=/run/postgresql",
+        "postgresql://ada@%2Frun%2Fpostgresql/leads",
+        "postgresql://ada:%2F%40%23%3f@[::1]:5432/leads",
+        "postgresql://db-1:5432,db-2:5433/leads?target_session_attrs=read-write",
+    ],
+)
+def test_whatever_else_names_a_postgresql_database_is_taken(url: str) -> None:
+    """As it is: sockets, several hosts, and passwords of any characters."""
+    assert load({"DATABASE_URL": url, "LEADINTAKE_SECRET_KEY": SECRET}, {}).postgres_url == url
+
+
 @pytest.mark.parametrize("name", [name_of(attribute) for attribute in SETTINGS])
 def test_an_empty_value_is_no_value(name: str) -> None:
     """A variable that came out empty is a mistake of whoever filled it, and a default would hide it."""

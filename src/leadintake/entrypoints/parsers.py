@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import limits
 from email_validator import EmailNotValidError, validate_email
@@ -197,18 +197,6 @@ def origin(text: str) -> str:
     return found
 
 
-def database_url(text: str) -> str:
-    """The URL of a database that is supported; raises for a SQLAlchemy driver in it, which is ours to choose."""
-    scheme, _, rest = text.partition("://")
-    if scheme in {"postgres", "postgresql"}:
-        parts = urlsplit(f"//{rest}")
-        if not parts.path.strip("/") or parts.fragment:
-            raise ValueError("give postgresql://user:password@host/name")
-        return f"postgresql://{rest}"
-    sqlite_path(text)
-    return text
-
-
 def object_store(text: str) -> str:
     """The URL of a bucket or container, perhaps with a prefix, without a slash at its end."""
     scheme, _, rest = text.partition("://")
@@ -227,14 +215,6 @@ def redis_url(text: str) -> str:
 def text(given: str) -> str:
     """Whatever it is."""
     return given
-
-
-def sqlite_path(text: str) -> Path:
-    """The file of a SQLite URL: sqlite:///relative/path or sqlite:////absolute/path."""
-    scheme, slashes, file = text.partition(":///")
-    if scheme != "sqlite" or not slashes or not file or file == ":memory:" or "?" in file:
-        raise ValueError("give sqlite:///relative/path, sqlite:////absolute/path or postgresql://user@host/name")
-    return path(unquote(file))
 
 
 def is_address(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from leadintake.domain.errors import Refused
 from leadintake.domain.resume import Kind
-from leadintake.entrypoints import defaults, parsers
+from leadintake.entrypoints import databases, defaults, parsers
 
 PREFIX = "LEADINTAKE_"
 
@@ -45,7 +45,7 @@ class Settings:
     """Every setting there is, in the order of the docs; `name_of` says what the environment calls one."""
 
     database_url: Annotated[str | None, Setting(
-        parsers.database_url,
+        databases.url,
         "Where the database is: `sqlite:///relative/path`, `sqlite:////absolute/path`, or `postgresql://user@host/name`",
         otherwise="`leadintake.db` in the data folder", is_secret=True,
     )] = field(repr=False)
@@ -200,7 +200,7 @@ class Settings:
     @property
     def database_path(self) -> Path:
         """The file of the SQLite database, if that is the database."""
-        return parsers.sqlite_path(self.database_url) if self.database_url else self.data_dir / DATABASE
+        return databases.sqlite_path(self.database_url) if self.database_url else self.data_dir / DATABASE
 
     @property
     def needs_data_dir(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 
 from leadintake.domain.errors import Refused, Unavailable
-from leadintake.entrypoints import environment, parsers
+from leadintake.entrypoints import databases, environment, parsers
 from leadintake.entrypoints.bootstrap import copying, engines, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output
@@ -28,7 +28,7 @@ def _asked() -> str:
 def _postgres_url(text: str) -> str:
     if not text.startswith(("postgres://", "postgresql://")):
         raise ValueError("give postgresql://user@host/name")
-    return parsers.database_url(text)
+    return databases.url(text)
 
 
 def _read_by(parse: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
