@@ -1,5 +1,6 @@
 """The way to a bucket, as settings describe it: with limits, so that a store that hangs does not hang the service."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -50,6 +51,9 @@ def connect(url: str, options: Mapping[str, str], max_bytes: int) -> tuple[Bucke
     """
     store, prefix = KINDS[url.partition(":")[0]]
     config, connection = _sorted(prefix, options)
+    for name in sorted(config.keys() & ENDPOINTS):
+        if not re.fullmatch(r"https?://[\w\[][!-~]*", config[name]):  # With anything else obstore 0.12 panics.
+            raise ValueError(f"{name.upper()} is {config[name]!r}. Give an address such as https://s3.example.com.")
     if "allow_http" not in connection and any(config.get(name, "").startswith("http:") for name in ENDPOINTS):
         raise ValueError(f"its endpoint is plain http. Use https, or allow it with {prefix.upper()}ALLOW_HTTP=true.")
     answer_seconds = ANSWER_SECONDS + max_bytes / SLOWEST_BYTES_A_SECOND
