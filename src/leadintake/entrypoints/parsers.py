@@ -33,6 +33,9 @@ FORM_MAX_SECONDS = 60
 
 PARAGRAPHS_MAX_CHARACTERS = 2000
 
+RATE_MAX_SECONDS = 366 * 86_400
+"""More is a slip of the pen, and much more is no date any longer."""
+
 _LABEL = "(?!-)[a-z0-9-]{1,63}(?<!-)"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _DEFAULT_PORTS = {("http", 80), ("https", 443)}
@@ -93,11 +96,11 @@ def rate(text: str) -> str | None:
     if text == "off":
         return None
     try:
-        amount = limits.parse(text).amount
+        [found] = limits.parse_many(text)
     except ValueError:
-        amount = 0
-    if amount < 1:
-        raise ValueError("give a rate such as 30/minute or 3/day, or off")
+        found = None
+    if found is None or found.amount < 1 or found.get_expiry() > RATE_MAX_SECONDS:
+        raise ValueError("give one rate of at most a year, such as 30/minute or 3/day, or off")
     return text
 
 
