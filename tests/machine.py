@@ -35,7 +35,7 @@ class Machine:
         """What the commands run with."""
         return load({"LEADINTAKE_DATA_DIR": str(self.data_dir)}, {})
 
-    def run(self, *arguments: str, given: str | None = None, **environ: str) -> Result:
+    def run(self, *arguments: str, given: str | bytes | None = None, **environ: str) -> Result:
         """Run a command where no .env file is; `given` is typed into it."""
         clean = dict.fromkeys(name for name in os.environ if name.startswith("LEADINTAKE_"))
         env = {**clean, "LEADINTAKE_DATA_DIR": str(self.data_dir), **environ}

@@ -112,6 +112,32 @@ def test_settings_come_from_a_file_beside_the_command(bare: Machine) -> None:
     (bare.data_dir.parent / ".env").write_text("LEADINTAKE_FIRM_NAME='unended\n")
     assert refusal(bare.run("migrate")) == "Line 1 of .env is not NAME=value."
 
+    (bare.data_dir.parent / ".env").write_bytes("LEADINTAKE_FIRM_NAME=Müller\n".encode("latin-1"))
+    assert refusal(bare.run("migrate")) == ".env is not UTF-8. Save it as UTF-8."
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code", "why"),
+    [
+        ("users list 2>&-", 0, ""),
+        ("users list <&- >&- 2>&-", 0, ""),
+        ("users add a@example.org --name A --password-stdin <&-", 1, "Error: password: "),
+        ("copy <&-", 2, "Usage: "),
+    ],
+)
+def test_a_closed_standard_stream_is_one_without_content(
+    machine: Machine, command: str, exit_code: int, why: str
+) -> None:
+    """What is not said is not heard, and what is not given is missing; neither is an error of its own."""
+    environ = {**os.environ, "LEADINTAKE_DATA_DIR": str(machine.data_dir)}
+    shell = ["sh", "-c", f"exec {sys.executable} -m leadintake {command}"]
+    result = subprocess.run(
+        shell, cwd=machine.data_dir.parent, env=environ, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == exit_code
+    assert result.stderr.startswith(why)
+
 
 def test_migrate_makes_a_database_that_nobody_else_can_open(bare: Machine) -> None:
     """The folder is 0700 and every file in it 0600, whatever the umask; a second time there is nothing to do."""
@@ -192,13 +218,16 @@ def test_a_password_may_be_given(machine: Machine) -> None:
             "password1234\n",
             "password: This password is easy",
         ),
+        (["add", "b@example.org", "--name", "B", "--password-stdin"], b"caf\xe9\n", "Standard input is not UTF-8."),
         (["deactivate", "b@example.org"], "", "There is no user b@example.org."),
         (["reset-password", "b@example.org"], "", "There is no user b@example.org."),
         (["end-sessions", "b@example.org"], "", "There is no user b@example.org."),
         (["deactivate", "boss@example.org"], "", "This is the last active admin."),
     ],
 )
-def test_what_cannot_be_done_to_users_says_why(machine: Machine, arguments: list[str], given: str, why: str) -> None:
+def test_what_cannot_be_done_to_users_says_why(
+    machine: Machine, arguments: list[str], given: str | bytes, why: str
+) -> None:
     """One line names the field or the person, and nobody is changed."""
     before = machine.run("users", "list").stdout
 

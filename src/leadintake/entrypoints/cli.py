@@ -2,7 +2,10 @@
 
 import errno
 import gc
+import os
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -53,6 +56,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it is refused for, or what the system refuses, is one line and exit code 1."""
+        _open_what_is_closed()
         try:
             return super().invoke(ctx)
         except Refused as error:
@@ -62,6 +66,14 @@ class Commands(click.Group):
                 raise
             place = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{place}{error.strerror or error}.") from error
+
+
+def _open_what_is_closed() -> None:
+    """Let standard streams that are closed lead nowhere; else the next files that are opened would pass for them."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("r+", encoding="utf-8")  # noqa: SIM115 - stays open like the process
+            setattr(sys, name, nowhere)
 
 
 def _line(error: Refused) -> str:

@@ -109,6 +109,8 @@ def _dotenv(file: Path) -> dict[str, str]:
             bindings = list(parse_stream(stream))
     except FileNotFoundError:
         return {}
+    except UnicodeDecodeError:
+        raise BadSetting(f"{file} is not UTF-8. Save it as UTF-8.") from None
     for binding in bindings:
         if binding.error:
             raise BadSetting(f"Line {binding.original.line} of {file} is not NAME=value.")

@@ -43,7 +43,13 @@ _DEFAULT_PORTS = {("http", 80), ("https", 443)}
 
 def path(text: str) -> Path:
     """A path, "~" expanded."""
-    return Path(text).expanduser()
+    try:
+        found = Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("that ~ is nobody's home; write the path in full") from None
+    if "\0" in text:
+        raise ValueError("give a path without a null character")
+    return found
 
 
 def folder(text: str) -> Path:

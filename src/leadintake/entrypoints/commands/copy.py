@@ -11,7 +11,7 @@ from leadintake.domain.errors import Refused, Unavailable
 from leadintake.entrypoints import databases, environment, parsers
 from leadintake.entrypoints.bootstrap import copying, engines, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
-from leadintake.entrypoints.commands import output
+from leadintake.entrypoints.commands import output, piped
 from leadintake.entrypoints.commands.copied_files import copy_files, reason
 from leadintake.entrypoints.commands.stored_files import Wrong, compare
 from leadintake.entrypoints.lock import held
@@ -22,7 +22,7 @@ def _asked() -> str:
     """The URL from whoever sits at the terminal, or else from the first line of standard input."""
     if sys.stdin.isatty():
         return str(click.prompt("PostgreSQL URL", hide_input=True))
-    return sys.stdin.readline().strip()
+    return piped.first_line().strip()
 
 
 def _postgres_url(text: str) -> str:

@@ -1,6 +1,5 @@
 """`leadintake users`: who may sign in."""
 
-import sys
 from datetime import timedelta
 
 import click
@@ -8,7 +7,7 @@ import click
 from leadintake.application.app import App
 from leadintake.application.staff import Update
 from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Operator, Role
-from leadintake.entrypoints.commands import output, session
+from leadintake.entrypoints.commands import output, piped, session
 
 _password_stdin = click.option(
     "--password-stdin", is_flag=True, help="Take the password from the first line of standard input."
@@ -29,7 +28,7 @@ def users() -> None:
 @_password_stdin
 def add(email: str, name: str, role: str, *, password_stdin: bool) -> None:
     """Add a user; prints a password, once, unless one is given."""
-    password = _first_line() if password_stdin else None
+    password = piped.first_line() if password_stdin else None
     user, generated = session.run(lambda app, who: app.staff.add(who, email, name, Role(role), password))
     click.echo(f"Added {user.email}, {user.role}.")
     _show_once(generated)
@@ -70,7 +69,7 @@ def deactivate(email: str) -> None:
 @_password_stdin
 def reset_password(email: str, *, password_stdin: bool) -> None:
     """Give a user a new password and end all sessions; prints the password, once, unless one is given."""
-    password = _first_line() if password_stdin else None
+    password = piped.first_line() if password_stdin else None
 
     async def work(app: App, who: Operator) -> tuple[str | None, bool]:
         generated = await app.staff.reset_password(who, email, password)
@@ -89,10 +88,6 @@ def end_sessions(email: str) -> None:
     """Sign a user out everywhere; the password stays."""
     ended = session.run(lambda app, who: app.staff.end_sessions(who, email))
     click.echo(f"Ended {ended} session{'' if ended == 1 else 's'} of {email}.")
-
-
-def _first_line() -> str:
-    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
 
 
 def _show_once(password: str | None) -> None:
