@@ -38,6 +38,16 @@ def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
         load(twice, {})
 
 
+def test_an_empty_file_is_called_by_its_setting(tmp_path: Path) -> None:
+    """What is empty is the file, or its name, and not the secret, which nobody has given."""
+    (tmp_path / "secret").touch()
+
+    with pytest.raises(BadSetting, match=r"^LEADINTAKE_SECRET_KEY_FILE is '/.*', which is empty\. Write the value"):
+        load({"LEADINTAKE_SECRET_KEY_FILE": str(tmp_path / "secret")}, {})
+    with pytest.raises(BadSetting, match=r"^LEADINTAKE_SECRET_KEY_FILE is empty\. Give it a value or remove it\."):
+        load({"LEADINTAKE_SECRET_KEY_FILE": ""}, {})
+
+
 @pytest.mark.parametrize(
     "content", [None, b"", b"\xff\xfe" * 40, b"short\n"], ids=["absent", "empty", "bytes", "short"]
 )

@@ -63,6 +63,7 @@ def test_the_environment_goes_before_the_file() -> None:
             "localhost",
         ),
         ({"LEADINTAKE_HOST": "::1"}, "http://[::1]:8000", "noreply@example.com", "[::1]"),
+        ({"LEADINTAKE_HOST": "[::1]"}, "http://[::1]:8000", "noreply@example.com", "[::1]"),
         (
             {"LEADINTAKE_BASE_URL": "HTTPS://Intake.Firm.example:443/"},
             "https://intake.firm.example",
@@ -87,6 +88,14 @@ def test_what_is_not_set_follows_from_what_is(
     assert settings.mail_from == mail_from
     assert settings.allowed_hosts[0] == first_host
     assert {"localhost", "127.0.0.1", "[::1]"} <= set(settings.allowed_hosts)
+
+
+def test_a_default_that_cannot_be_says_what_it_follows_from() -> None:
+    """Mail takes no sender in .local, which is a fine name for a machine."""
+    line = refusal({"LEADINTAKE_BASE_URL": "http://intake.local"})
+
+    assert line.startswith("LEADINTAKE_MAIL_FROM is not set: noreply@intake.local, after LEADINTAKE_BASE_URL, is not")
+    assert line.endswith("; give one plain address such as office@example.com.")
 
 
 def test_lists_are_read_between_commas() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from leadintake.entrypoints.parsers import is_address
+from leadintake.entrypoints.parsers import email, is_address
 
 LOOPBACK = "localhost,127.0.0.1,[::1]"
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to know them, not to listen on them
@@ -22,9 +22,13 @@ def base_url(values: Values) -> str:
 
 
 def mail_from(values: Values) -> str:
-    """An address that nobody reads, in the domain of the base URL where it is one."""
+    """An address that nobody reads, in the domain of the base URL where it is one; raises ValueError."""
     host = urlsplit(values["base_url"]).hostname or ""
-    return f"noreply@{host}" if "." in host and not is_address(host) else "noreply@example.com"
+    sender = f"noreply@{host}" if "." in host and not is_address(host) else "noreply@example.com"
+    try:
+        return email(sender)
+    except ValueError as error:
+        raise ValueError(f"{sender}, after LEADINTAKE_BASE_URL, is not valid; {error}") from None
 
 
 def smtp_port(values: Values) -> str:

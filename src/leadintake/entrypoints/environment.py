@@ -36,12 +36,12 @@ def load(environ: Mapping[str, str], dotenv: Mapping[str, str], *, terminal: boo
     for attribute, setting in SETTINGS.items():
         name = name_of(attribute)
         text = _text(given, name, is_secret=setting.is_secret)
-        if text is None:
-            text = setting.default(values) if callable(setting.default) else setting.default
+        shown = " is not set" if text is None else "" if setting.is_secret else f" is {text!r}"
         try:
+            if text is None:
+                text = setting.default(values) if callable(setting.default) else setting.default
             values[attribute] = setting.parse(text) if text is not None else None
         except ValueError as error:
-            shown = "" if setting.is_secret else f" is {text!r}"
             raise BadSetting(f"{name}{shown}: {error}.") from None
     del values["terminal"]
     settings = Settings(**values, store_options=_store_options(given))
@@ -55,12 +55,16 @@ def _text(given: Mapping[str, str], name: str, *, is_secret: bool) -> str | None
     if text is not None and file is not None:
         raise BadSetting(f"{name} and {name}_FILE are both set. Remove one of them.")
     if file is not None:
+        name = f"{name}_FILE"
+    if file:
         try:
             text = Path(file).read_text(encoding="utf-8").removesuffix("\n")
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "It is not text"
-            raise BadSetting(f"{name}_FILE is {file!r}, which cannot be read: {why}.") from None
-    if text == "":
+            raise BadSetting(f"{name} is {file!r}, which cannot be read: {why}.") from None
+        if not text:
+            raise BadSetting(f"{name} is {file!r}, which is empty. Write the value into it.")
+    if "" in {text, file}:
         raise BadSetting(f"{name} is empty. Give it a value or remove it.")
     return text
 

@@ -151,8 +151,8 @@ def token(text: str) -> str:
 
 
 def listening(text: str) -> str:
-    """A network address or host name to listen on."""
-    return text if is_address(text) else host(text)
+    """A network address, an IPv6 one perhaps in brackets, or a host name to listen on."""
+    return text if is_address(text) else host(text).strip("[]")
 
 
 def host(text: str) -> str:
