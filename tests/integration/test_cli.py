@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -349,6 +350,7 @@ def test_erasing_can_be_interrupted_where_it_asks(machine: Machine) -> None:
     with subprocess.Popen(command, cwd=machine.data_dir, env=env, stdin=pipe, stdout=pipe, stderr=pipe) as asking:
         assert asking.stdout
         assert asking.stdout.read(5) == b"Erase"
+        time.sleep(0.5)  # A signal just before it reads would be seen after it has read, whoever reads.
         asking.send_signal(signal.SIGINT)
         try:
             code = asking.wait(10)

@@ -190,8 +190,12 @@ def _run_alone(connection: sa.Connection, job: Job) -> Any:
 
 
 def _touch(tx: SqlTransaction, tasks: Sequence[None]) -> Sequence[None]:
-    """Write what the file has already: a number that SQLite keeps for whoever needs one, and nobody does."""
-    tx.connection.exec_driver_sql("PRAGMA user_version = 0")
+    """Write what the file has already: a number that SQLite keeps for whoever needs one, and nobody does.
+
+    Not to one that does not log ahead: that is a copy, which is only looked at.
+    """
+    if tx.connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal":
+        tx.connection.exec_driver_sql("PRAGMA user_version = 0")
     return tasks
 
 
