@@ -194,6 +194,16 @@ class TestLargeHeaders:
 
         assert answer.status == HTTPStatus.OK
 
+    def test_a_trailer_is_no_header(self, service: Service) -> None:
+        """What stands behind a body does not count (RFC 9110 6.5.1), be it a condition that is not met."""
+        lead_id = service.client().post("/public/leads", **form()).json()["id"]
+        token = service.sign_in("attorney@example.org").headers["Authorization"]
+        head = f"PATCH /leads/{lead_id} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n".encode()
+        head += b"Connection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        received = service.raw(head + b'd\r\n{"notes":"x"}\r\n0\r\nIf-Match: "99"\r\n\r\n')
+
+        assert received.startswith(b"HTTP/1.1 200 ")
+
     def test_many_small_requests_at_once(self, service: Service) -> None:
         """What counts is one request, not all that a connection brings."""
         one = b"HEAD /health HTTP/1.1\r\nHost: localhost\r\n"

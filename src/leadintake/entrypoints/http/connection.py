@@ -11,7 +11,7 @@ from leadintake.domain.errors import Malformed, Refused
 from leadintake.entrypoints.errors import HeadersTooLarge, MethodUnknown, TooSlow
 
 HEAD_MAX_BYTES = 32 * 1024
-"""Of the address and all headers: as much as nginx takes."""
+"""Of the address and all headers: as much as nginx takes. Trailers, and what stands between chunks, have no more."""
 
 HEAD_MAX_FIELDS = 100
 
@@ -41,7 +41,7 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._is_in_body = False
         self._is_over = False
-        self._head_bytes = 0
+        self._bare_bytes = 0  # that have come since the request began, or since its body last grew
         self._body_bytes = 0
         self._body_began = 0.0
 
@@ -59,13 +59,18 @@ class Connection(HttpToolsProtocol):
         """Read on, unless the connection is open for its last answer only."""
         if self._is_over:
             return
-        self._head_bytes += len(data)
+        self._bare_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > HEAD_MAX_BYTES and not self._is_in_body:
+        if self._bare_bytes > HEAD_MAX_BYTES:
             self._refuse(HeadersTooLarge())
-        is_under_way = (self._is_in_body or self._head_bytes) and not self._is_over
+        is_under_way = (self._is_in_body or self._bare_bytes) and not self._is_over
         if is_under_way and self._deadline is None:  # What came whole needs no clock.
             self._wait(self.body_seconds if self._is_in_body else self.head_seconds)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header. A trailer must not become one (RFC 9110 6.5.1), since it comes when those were looked at."""
+        if not self._is_in_body:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Have the request served; raises what `send_400_response` then refuses it with."""
@@ -87,6 +92,7 @@ class Connection(HttpToolsProtocol):
         Most pieces of a large body are read before the next comes. With 5 MB that is a twentieth less processor time.
         """
         self._body_bytes += len(body)
+        self._bare_bytes = 0
         if self.cycle.response_complete:
             return
         before = cast("bytes | bytearray", self.cycle.body)
@@ -102,7 +108,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is here: what takes long from now on is not the client's fault."""
-        self._is_in_body, self._head_bytes = False, 0
+        self._is_in_body, self._bare_bytes = False, 0
         self._stop_waiting()
         super().on_message_complete()
 
@@ -147,7 +153,7 @@ class Connection(HttpToolsProtocol):
             if left > 0:
                 self._wait(left)
                 return
-        if self._is_in_body or self._head_bytes:
+        if self._is_in_body or self._bare_bytes:
             self._refuse(TooSlow())
         else:  # Nothing was asked, so there is nothing to answer.
             self.transport.close()
