@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import pytest
-from tests.service import Service, form, running
+from tests.service import LOG, Service, form, running
 
 from leadintake.entrypoints.http.connection import Connection
 
@@ -20,7 +20,11 @@ LONG = 1.5
 """Seconds: a deadline has to come before, even on a busy machine; what is sent takes far longer."""
 
 HEAD = b"POST /public/leads HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+FORM = HEAD.replace(b"/public/leads", b"/")
+LONG_FORM = FORM + b"Content-Length: 100000\r\n\r\n"
+NAME = b'--b\r\nContent-Disposition: form-data; name="first_name"\r\n\r\nAda\r\n'
 PART = b'--b\r\nContent-Disposition: form-data; name="resume"; filename="cv.pdf"\r\n\r\n'
+BEGUN_CHUNK = b"%x\r\n" % len(NAME + PART + b"%PDF-1.7") + NAME + PART + b"%PDF"
 
 
 class Impatient(Connection):
@@ -149,6 +153,29 @@ class TestSlowRequests:
 
         assert took > Impatient.body_seconds
         assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+class TestForms:
+    """On the page too, whoever is cut off is told why at once, and loses nothing of what was typed."""
+
+    @pytest.mark.parametrize(
+        ("at_once", "drip", "status"),
+        [
+            (LONG_FORM + NAME + PART + b"%PDF-1.7", b"x" * 200, 408),
+            (FORM + b"Transfer-Encoding: chunked\r\n\r\n" + BEGUN_CHUNK, b"-1.7\r\n" + b"Z" * 200, 400),
+            (LONG_FORM + NAME + b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n", b"x" * 200, 400),
+        ],
+        ids=["slow", "garbled", "slow, and refused before"],
+    )
+    def test_cut_off(self, impatient: Service, at_once: bytes, drip: bytes, status: int) -> None:
+        """The form comes back as soon as the connection has refused the request."""
+        logged_before = len(LOG.getvalue())
+        answer = dripped(impatient, at_once, drip)
+
+        assert (answer.status, answer.headers["connection"]) == (status, "close")
+        assert 'value="Ada"' in answer.rest
+        assert answer.after < LONG
+        assert b"server_error" not in LOG.getvalue()[logged_before:]
 
 
 class TestLargeHeaders:

@@ -1,9 +1,11 @@
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from litestar.types import ASGIApp, HTTPRequestEvent, Message, Receive, Scope, Send
 
+from leadintake.entrypoints.errors import TooSlow
 from leadintake.entrypoints.web.reading_on import ReadingOn
 
 PIECE = b"x" * 10
@@ -12,10 +14,11 @@ ANSWER: tuple[Any, ...] = ({"type": "http.response.start"}, {"type": "http.respo
 
 @dataclass
 class Connection:
-    """A client that sends pieces, then waits, leaves or is silent; and how many were read when it was answered."""
+    """A client that sends pieces, then waits, leaves, is refused or silent; how many were read when it was answered."""
 
     pieces: int
     leaves: bool = False
+    is_refused: bool = False
     is_silent: bool = False
     read: int = 0
     answered_after: list[int] = field(default_factory=list)
@@ -25,9 +28,13 @@ class Connection:
         if self.read == self.pieces:
             if self.leaves:
                 return cast("HTTPRequestEvent", {"type": "http.disconnect"})
+            if self.is_refused:
+                self.is_refused = False  # It is said once, as by the server.
+                raise TooSlow
             await asyncio.Event().wait()
+        goes_on = self.leaves or self.is_refused or self.is_silent
         self.read += 1
-        is_last = self.read == self.pieces and not self.leaves and not self.is_silent
+        is_last = self.read == self.pieces and not goes_on
         return {"type": "http.request", "body": PIECE, "more_body": not is_last}
 
     async def send(self, _: Message) -> None:
@@ -38,8 +45,9 @@ class Connection:
         """Answer after so many pieces were read."""
 
         async def app(_scope: Scope, receive: Receive, send: Send) -> None:
-            for _ in range(reads):
-                await receive()
+            with suppress(TooSlow):
+                for _ in range(reads):
+                    await receive()
             for message in ANSWER:
                 await send(message)
 
@@ -63,6 +71,12 @@ def test_a_body_that_was_read_is_not_waited_for() -> None:
 def test_who_left_is_not_waited_for() -> None:
     """Nor is it an error."""
     assert Connection(3, leaves=True).served(reads=1) == [3, 3]
+
+
+def test_who_is_refused_is_not_waited_for() -> None:
+    """Whoever was told so, the handler or what reads on after it."""
+    assert Connection(3, is_refused=True).served(reads=4) == [3, 3]
+    assert Connection(3, is_refused=True).served(reads=1) == [3, 3]
 
 
 def test_it_is_not_read_for_ever() -> None:

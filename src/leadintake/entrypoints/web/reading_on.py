@@ -45,14 +45,20 @@ class ReadingOn(ASGIMiddleware):
 
         async def noted() -> HTTPRequestEvent:
             nonlocal is_read
-            message = cast("HTTPRequestEvent", await receive())  # or that the client has left, which has neither key
+            try:
+                message = cast(
+                    "HTTPRequestEvent", await receive()
+                )  # or that the client has left, which has neither key
+            except Refused:  # by the connection, on which nothing more is heard
+                is_read = True
+                raise
             is_read = not message.get("more_body", False)
             return message
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 left = self._most_bytes
-                with move_on_after(self._seconds):
+                with move_on_after(self._seconds), suppress(Refused):
                     while not is_read and left > 0:
                         left -= len((await noted()).get("body", b""))
             await send(message)
