@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import httpx
@@ -58,6 +59,15 @@ def _look_at(*, is_right: bool) -> None:
         raise WrongCredentials
 
 
+async def fail(guesses: Guesses, address: str, *, wrong_meanwhile: int = 0) -> None:
+    """Guess when nobody can look at the guess, which takes as long as so many wrong ones."""
+    with suppress(Unavailable):
+        async with guesses.one(ACCOUNT, address):
+            for _ in range(wrong_meanwhile):
+                await guess(guesses, address)
+            raise Unavailable
+
+
 def elsewhere(number: int) -> str:
     """An address that nobody else has."""
     return f"198.51.{number // 250}.{number % 250 + 1}"
@@ -109,6 +119,21 @@ class TestCounting:
 
         assert "wait" not in outcomes
 
+    async def test_what_nobody_could_look_at_is_no_guess(self, guesses: Guesses) -> None:
+        """While the database is away nobody uses up guesses, not the one either that makes all others wait."""
+        wrong_before = [await guess(guesses, OFFICE) for _ in range(FREE_GUESSES - 1)]
+        for _ in range(20):
+            await fail(guesses, OFFICE)
+
+        assert wrong_before == ["wrong"] * (FREE_GUESSES - 1)
+        assert [await guess(guesses, OFFICE) for _ in range(2)] == ["wrong", "wait"]
+
+    async def test_the_wait_after_another_guess_stays(self, guesses: Guesses) -> None:
+        """Whose guess is none does not end the wait that others have earned meanwhile."""
+        await fail(guesses, OFFICE, wrong_meanwhile=FREE_GUESSES - 1)
+
+        assert await guess(guesses, OFFICE) == "wait"
+
     async def test_accounts_are_counted_apart(self, guesses: Guesses) -> None:
         """What is guessed about one account is nothing to any other."""
         for number in range(20):
@@ -151,11 +176,11 @@ async def test_waits_grow() -> None:
 async def test_the_wait_is_told() -> None:
     """After the time that is told, the next guess is let in."""
     storage = MemoryStorage()
-    waits = [await wait_for(storage, "account") for _ in range(FREE_GUESSES + 2)]
+    waits = [(await wait_for(storage, "account"))[0] for _ in range(FREE_GUESSES + 2)]
     storage.expirations["wait/account"] = time.time()
 
     assert waits == [*[0] * FREE_GUESSES, 60, 60]
-    assert await wait_for(storage, "account") == 0
+    assert await wait_for(storage, "account") == (0, True)
 
 
 class Nowhere(MemoryCounts):

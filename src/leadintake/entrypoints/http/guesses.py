@@ -42,7 +42,7 @@ class Guesses:
         """Let one guess in; raises TooManyGuesses, or Busy when it cannot be counted.
 
         It is counted before it is looked at, so that many at once get no further. If the context ends without an error,
-        the guess was right, and those before it are forgotten.
+        the guess was right, and those before it are forgotten. If it ends with Unavailable, the guess was none.
         """
         if not self._is_limited:
             yield
@@ -50,9 +50,9 @@ class Guesses:
         pair = self._counts.hidden(f"{self._name} {account} {network_of(address)}")
         anywhere = self._counts.hidden(f"{self._name} {account}")
 
-        async def let_in(storage: Storage) -> tuple[str, int]:
+        async def let_in(storage: Storage) -> tuple[str, int, bool]:
             counted = pair if await storage.get(f"known/{pair}") else anywhere
-            return counted, await wait_for(storage, counted)
+            return counted, *await wait_for(storage, counted)
 
         async def forget(storage: Storage) -> None:
             await storage.clear(f"guesses/{counted}")
@@ -60,29 +60,39 @@ class Guesses:
             await storage.clear(f"known/{pair}")  # Else it would end so long after the first time.
             await storage.incr(f"known/{pair}", KNOWN_FOR)
 
+        async def take_back(storage: Storage) -> None:
+            await storage.incr(f"guesses/{counted}", WRONG_COUNTS_FOR, -1)
+            if has_others_wait:  # Else the wait is not this one's to end.
+                await storage.clear(f"wait/{counted}")
+
         try:
-            counted, wait = await self._counts.ask(let_in)
+            counted, wait, has_others_wait = await self._counts.ask(let_in)
         except Unavailable:
             raise Busy("This is not possible right now. Try again in a moment.") from None
         if wait:
             log.warning("excess_rate_limit_exceeded", limit=self._name, client=address)
             raise TooManyGuesses(wait)
-        yield
+        try:
+            yield
+        except Unavailable:
+            with suppress(Unavailable):
+                await self._counts.ask(take_back)
+            raise
         with suppress(Unavailable):
             await self._counts.ask(forget)
 
 
-async def wait_for(storage: Storage, counted: str) -> int:
-    """Count a guess; returns 0 when it is let in, else after how many seconds one will be."""
+async def wait_for(storage: Storage, counted: str) -> tuple[int, bool]:
+    """Count a guess; returns after how many seconds one is let in, 0 for now, and whether it has others wait."""
     gate = f"wait/{counted}"
     if await storage.get(gate):
-        return await _left(storage, gate)
+        return await _left(storage, gate), False
     made = await storage.incr(f"guesses/{counted}", WRONG_COUNTS_FOR)
     if made < FREE_GUESSES:
-        return 0
+        return 0, False
     wait = min(FIRST_WAIT * 2 ** (made - FREE_GUESSES), LONGEST_WAIT)
     is_first = await storage.incr(gate, wait) == 1  # Of those that come at the same moment, one is let in.
-    return 0 if is_first else await _left(storage, gate)
+    return (0, True) if is_first else (await _left(storage, gate), False)
 
 
 async def _left(storage: Storage, gate: str) -> int:
