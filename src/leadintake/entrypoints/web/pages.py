@@ -86,8 +86,12 @@ def desk_page(request: SignedIn, name: str, trouble: Trouble, **facts: Any) -> T
 
 
 @get("/assets/{version:str}/{name:str}")
-async def asset(version: FromPath[str], name: FromPath[str]) -> Response[bytes]:  # noqa: ARG001 - caches tell by it
-    """A stylesheet, script or picture, in whatever version: servers of two may be up while one replaces the other."""
+async def asset(version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
+    """A stylesheet, script or picture, in whatever version: servers of two may be up while one replaces the other.
+
+    Only under the address of its own version may it be kept, else it would stand there for another for a year.
+    """
     if name not in ASSETS:
         raise NotFound
-    return Response(ASSETS[name], media_type=mimetypes.guess_type(name)[0], headers={"Cache-Control": KEEP})
+    headers = {"Cache-Control": KEEP if version == VERSION else "no-store"}
+    return Response(ASSETS[name], media_type=mimetypes.guess_type(name)[0], headers=headers)
