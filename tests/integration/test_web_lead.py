@@ -270,6 +270,26 @@ def test_session_over_and_somebody_else_wrote(service: Service, attorney: httpx.
     assert client.get("/inbox").status_code == 200
 
 
+@pytest.mark.parametrize("is_signed_in", [False, True], ids=["session over", "signed in"])
+def test_notes_of_a_lead_that_is_gone(
+    service: Service,
+    admin: httpx.Client,
+    path: str,
+    is_signed_in: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Who wrote while the lead was erased gets the text back, and is signed in if that was asked for."""
+    client = signed_in(service, "attorney@example.org") if is_signed_in else visitor(service)
+    sent = {"lead": path.rpartition("/")[2], "notes": "Mine, <b>\nall of it.", "seen": "x", "next": path}
+    admin.post(f"{path}/erase")
+    address = f"{path}/notes" if is_signed_in else "/inbox/sign-in"
+    answer = client.post(address, data={**sent, "email": "attorney@example.org", "password": PASSWORD})
+
+    assert answer.status_code == 404
+    assert "Mine, &lt;b&gt;\nall of it." in answer.text
+    assert "Not saved: There is nothing with this id." in text_of(answer.text)
+    assert client.get("/inbox").status_code == 200
+
+
 def test_erase(attorney: httpx.Client, admin: httpx.Client, path: str) -> None:
     """An admin erases a lead after having read what goes; an attorney cannot, and is not offered to."""
     asked = admin.get(f"{path}/erase")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Request, Response
+from litestar.response import Template
 
 from leadintake.entrypoints.http import problems
 from leadintake.entrypoints.web.pages import page
@@ -15,7 +16,12 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
     """The framework's handler for every exception."""
     if not _is_for_a_page(request):
         return problems.on_error(request, error)
-    told = problems.tell(problems.understood(error), request.scope)
+    return error_page(request, problems.understood(error))
+
+
+def error_page(request: Request[Any, Any, Any], error: Exception, draft: str = "") -> Template:
+    """A page about an error, with the draft that could not be saved because of it."""
+    told = problems.tell(error, request.scope)
     home = "/inbox" if request.url.path.startswith("/inbox") else "/"
     return page(
         "error",
@@ -23,6 +29,7 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
         headers=told.headers,
         title=told.meaning.title,
         detail=told.detail,
+        draft=draft,
         home=home,
         request_id=request.scope["state"]["request_id"],
     )

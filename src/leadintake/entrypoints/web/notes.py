@@ -9,10 +9,11 @@ from litestar import Response, post
 from litestar.params import FromPath
 
 from leadintake.application.desk import Change
-from leadintake.domain.errors import Invalid, NotSignedIn, Stale, Unavailable
+from leadintake.domain.errors import Invalid, NotFound, NotSignedIn, Stale, Unavailable
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.web.errors import error_page
 from leadintake.entrypoints.web.lead import shown
 from leadintake.entrypoints.web.pages import redirect
 from leadintake.entrypoints.web.selection import Selection
@@ -51,7 +52,14 @@ async def keep(request: AnyRequest, lead_id: FromPath[str]) -> Response[Any]:
 
 
 async def save(request: SignedIn, draft: Draft, address: str) -> Response[Any]:
-    """Save a draft and show the lead; where that cannot be, show both."""
+    """Save a draft and show the lead; where that cannot be, show both, or of a lead that is gone the draft."""
+    try:
+        return await _saved(request, draft, address)
+    except NotFound as error:
+        return error_page(request, error, draft=draft.notes)
+
+
+async def _saved(request: SignedIn, draft: Draft, address: str) -> Response[Any]:
     lead_id = parsed_id(draft.lead)
     change = Change(notes=draft.notes, seen_notes=draft.seen)
     try:
