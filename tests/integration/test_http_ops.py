@@ -54,8 +54,12 @@ def test_ready(anyone: httpx.Client) -> None:
 
 
 @pytest.mark.asvs("V16.5.1-4")
-def test_database_that_fails(tmp_path: Path) -> None:
-    """Ready and every call that needs it say so, and when to come back; alive and metrics are still there."""
+def test_database_that_fails(tmp_path: Path, anyone: httpx.Client) -> None:
+    """Ready and every call that needs it say so, and when to come back; alive and metrics are still there.
+
+    Metrics have no figures then that were true before.
+    """
+    before = anyone.get("/metrics").text  # Of another service, but those of one process are the same.
 
     def broken(app: App) -> App:
         database: Any = Broken(unavailable)
@@ -69,12 +73,13 @@ def test_database_that_fails(tmp_path: Path) -> None:
 
     with running(tmp_path / "data", broken) as service:
         client = service.client()
-        ready = client.get("/health/ready")
+        metrics, ready = client.get("/metrics"), client.get("/health/ready")
         submitted = client.post("/public/leads", **form())
         token = client.post("/auth/token", data={"username": "a@example.org", "password": PASSWORD})
 
         assert client.get("/health").status_code == 200
-        assert client.get("/metrics").status_code == 200
+        assert (metrics.status_code, "leadintake_outbox_deliveries{" in metrics.text) == (200, False)
+        assert "leadintake_outbox_deliveries{" in before
         assert ready.json()["detail"] == "Not ready: database."
         assert token.json()["error"] == "temporarily_unavailable"
         assert [answer.status_code for answer in (ready, submitted, token)] == [503, 503, 503]

@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from ipaddress import ip_address
 
 from litestar import Response, Router, get
@@ -79,10 +78,12 @@ async def metrics(request: AnyRequest) -> Response[bytes]:
     _check_access(request)
     here = serving(request)
     redis_unavailable.set(not await _answers(here.counts.ping))
-    with suppress(Unavailable):  # Figures are wanted most when something fails.
+    try:
         counts = await here.app.dispatch.unsettled()
         for status in set(Status) - {Status.SENT}:
             outbox.labels(status).set(counts.get(status, 0))
+    except Unavailable:  # The other figures are wanted most when something fails; old ones are taken for new.
+        outbox.clear()
     return Response(generate_latest(), media_type=PROMETHEUS)
 
 
