@@ -53,6 +53,25 @@ def test_ready(anyone: httpx.Client) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "checks": {"database": "ok", "files": "ok"}})
 
 
+def test_many_who_ask_cause_no_more_writing(tmp_path: Path) -> None:
+    """Whether a file can be written is tried once a second, because anybody may ask."""
+    tries: list[None] = []
+
+    async def tried() -> None:
+        tries.append(None)
+
+    def counted(app: App) -> App:
+        files: Any = Broken(tried)
+        return replace(app, files=files)
+
+    with running(tmp_path / "data", counted) as service:
+        client = service.client()
+        answers = [client.get("/health/ready").status_code for _ in range(20)]
+
+    assert answers == [200] * 20
+    assert 1 <= len(tries) < 20
+
+
 @pytest.mark.asvs("V16.5.1-4")
 def test_database_that_fails(tmp_path: Path, anyone: httpx.Client) -> None:
     """Ready and every call that needs it say so, and when to come back; alive and metrics are still there.

@@ -54,9 +54,12 @@ async def ready(request: AnyRequest) -> Health:
     Where rates are counted in Redis, `rate limits` says whether it answers; submissions can be stored without it.
     """
     here = serving(request)
-    needed = {"database": here.app.database.ping, "files": here.app.files.ping}
-    checks = {**needed, "rate limits": here.counts.ping} if here.settings.redis_url else needed
-    answers = dict(zip(checks, await asyncio.gather(*map(_answers, checks.values())), strict=True))
+    needed = {
+        "database": _answers(here.app.database.ping),
+        "files": here.can_write_files.to(lambda: _answers(here.app.files.ping)),  # It writes, and anybody may ask.
+    }
+    checks = {**needed, "rate limits": _answers(here.counts.ping)} if here.settings.redis_url else needed
+    answers = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
     failed = [name for name in needed if not answers[name]]
     if failed:
         raise Unavailable(f"Not ready: {' and '.join(failed)}.")

@@ -9,6 +9,7 @@ from leadintake.application.app import App
 from leadintake.entrypoints.http.admission import Slots
 from leadintake.entrypoints.http.guesses import Guesses
 from leadintake.entrypoints.http.rate_limits import Counts, RateLimit
+from leadintake.entrypoints.http.recent import RecentAnswer
 from leadintake.entrypoints.settings import Settings
 
 
@@ -25,6 +26,7 @@ class Serving:
     own_passwords: Guesses
     counts: Counts
     app: App = field(init=False)
+    can_write_files: RecentAnswer = field(init=False, default_factory=RecentAnswer)
 
 
 def serving(connection: ASGIConnection[Any, Any, Any, Any]) -> Serving:
