@@ -46,9 +46,8 @@ class ReadingOn(ASGIMiddleware):
         async def noted() -> HTTPRequestEvent:
             nonlocal is_read
             try:
-                message = cast(
-                    "HTTPRequestEvent", await receive()
-                )  # or that the client has left, which has neither key
+                # It may also be that the client has left, which has neither key.
+                message = cast("HTTPRequestEvent", await receive())
             except Refused:  # by the connection, on which nothing more is heard
                 is_read = True
                 raise
