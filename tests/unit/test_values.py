@@ -130,11 +130,28 @@ def test_scribbles_take_no_time() -> None:
         ("ada@plus+example.org", "ada@plus+example.org"),
         ("a.da@example.org", "a.da@example.org"),
         ("+ada@example.org", "+ada@example.org"),
+        ("A.d.a+law@Gmail.com", "ada@gmail.com"),
+        ("ada@googlemail.com", "ada@gmail.com"),
+        ("a.da+@mail.googlemail.com", "a.da@mail.googlemail.com"),
+        ("...@gmail.com", "...@gmail.com"),
     ],
 )
 def test_mailboxes(address: str, mailbox: str) -> None:
-    """Case and plus tag lead to the same mailbox; a name that is nothing but a tag is a name."""
+    """Case and plus tag lead to the same mailbox, and at Gmail dots do; a name that is nothing but these is a name."""
     assert values.mailbox(address) == mailbox
+
+
+@pytest.mark.attack(69)
+@given(
+    st.lists(st.text("abAB12-_", min_size=1), min_size=1),
+    st.sampled_from(["", "+", "+a.b", "+1+2"]),
+    st.sampled_from(["gmail.com", "googlemail.com", "GoogleMail.com"]),
+)
+def test_a_mailbox_at_gmail_has_many_spellings(parts: list[str], tag: str, domain: str) -> None:
+    """Dots between the parts of its name, a tag, and either domain lead to one mailbox, which is its own mailbox."""
+    mailbox = values.mailbox(f"{'.'.join(parts)}{tag}@{domain}")
+
+    assert mailbox == f"{''.join(parts).casefold()}@gmail.com" == values.mailbox(mailbox)
 
 
 @given(st.integers(min_value=0, max_value=2**values.REFERENCE_BITS - 1))

@@ -28,6 +28,9 @@ NONCHARACTERS = frozenset(
 )
 """The 66 code points that never will be characters (Unicode 23.7)."""
 
+GMAIL = "gmail.com"
+DOMAINS_OF_GMAIL = frozenset({GMAIL, "googlemail.com"})
+
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 REFERENCE_BITS = 40
 KEY_MAX_CHARACTERS = 255
@@ -67,12 +70,15 @@ def filled(raw: str, field: str) -> str:
 
 
 def mailbox(address: str) -> str:
-    """Return the mailbox that an address most likely ends in: case and plus-tag folded.
+    """Return the mailbox that an address most likely ends in: case and plus-tag folded, and at Gmail dots and domain.
 
     Used to count mail to one person, never to send it.
     """
     local, _, domain = address.casefold().rpartition("@")
-    return f"{local.partition('+')[0] or local}@{domain}"
+    local = local.partition("+")[0] or local
+    if domain in DOMAINS_OF_GMAIL:
+        return f"{local.replace('.', '') or local}@{GMAIL}"
+    return f"{local}@{domain}"
 
 
 def reference(number: int) -> str:
