@@ -53,7 +53,11 @@ class Owing:
         """When an attorney cannot be told of a lead, every admin is who was not told of it anyway."""
         if failed.purpose is not Purpose.NOTIFICATION:
             return []
-        told = {account_key(delivery.recipient) for delivery in tx.outbox.of_lead(failed.lead_id)}
+        told = {
+            account_key(delivery.recipient)
+            for delivery in tx.outbox.of_lead(failed.lead_id)
+            if delivery.purpose is Purpose.NOTIFICATION
+        }
         return [
             self._delivery(failed.lead_id, Purpose.NOTIFICATION, admin, Status.PENDING, now)
             for admin in tx.people.active_admins()

@@ -125,6 +125,22 @@ async def test_an_attorney_cannot_be_told(practice: Practice) -> None:
     assert {letter.message_id.rpartition("@")[2] for letter in practice.mailer.sent} == {"new.example>"}
 
 
+async def test_a_prospect_gives_the_address_of_an_admin(practice: Practice) -> None:
+    """The confirmation that goes there tells the admin nothing about the mail that failed."""
+    practice.rules = replace(practice.rules, attorney_email="gone@firm.example")
+    await practice.user(Role.ADMIN, "ada")
+    receipt, _ = await practice.submit(email="ada@firm.example")
+    practice.mailer.failure = NEVER
+    await practice.send_due()
+    owed = await practice.deliveries(receipt.id)
+
+    assert sorted((d.purpose, d.recipient, d.status) for d in owed) == [
+        (Purpose.CONFIRMATION, "ada@firm.example", Status.FAILED),
+        (Purpose.NOTIFICATION, "ada@firm.example", Status.PENDING),
+        (Purpose.NOTIFICATION, "gone@firm.example", Status.FAILED),
+    ]
+
+
 async def test_nobody_can_be_told(practice: Practice) -> None:
     """When the admins cannot be told either, that is the end of it, and the failures stay to be seen."""
     practice.rules = replace(practice.rules, attorney_email="gone@firm.example")
