@@ -372,6 +372,18 @@ def test_a_restore_that_broke_off_is_run_again(backup: Path, fresh: Machine) -> 
     assert fresh.run("doctor", "--hashes").exit_code == 0
 
 
+def test_a_restore_that_was_killed_is_run_again(backup: Path, fresh: Machine) -> None:
+    """A file that stands short under its own name is written anew."""
+    make_uploads(fresh)
+    for path in (backup / "uploads").iterdir():
+        content = path.read_bytes()
+        (fresh.settings.uploads_dir / path.name).write_bytes(content[: len(content) // 2])
+    restored = fresh.run("restore", str(backup))
+
+    assert restored.exit_code == 0, restored.stderr
+    assert fresh.run("doctor", "--hashes").exit_code == 0
+
+
 def test_a_file_under_its_name_that_is_another_is_told(backup: Path, fresh: Machine) -> None:
     """It is not overwritten, and nobody is told that all is well."""
     make_uploads(fresh)

@@ -13,7 +13,7 @@ from leadintake.entrypoints.commands.stored_files import AT_ONCE, batches, resum
 
 
 async def copy_files(kept: Kept, to: FileStore, where: str, total: int) -> tuple[int, list[LeadView]]:
-    """Store the file of each lead where it is not there yet; `where` names that place, and `total` the leads.
+    """Store the file of each lead where it is not there in its size; `where` names that place, and `total` the leads.
 
     Returns how many were not there, and the leads whose files are missing or not what was uploaded: these are left out.
     Shows progress on a terminal. Raises Refused when a store fails as a whole.
@@ -42,7 +42,8 @@ def reason(error: Unavailable) -> str:
 
 async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bool | None:
     """Whether the file of a lead had to be copied; None when it is not what was uploaded."""
-    if await target.size(lead.resume_path) == lead.resume_size:
+    there = await target.size(lead.resume_path)
+    if there == lead.resume_size:
         return False
     wanted = resume(lead)
     try:
@@ -50,6 +51,8 @@ async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bo
     except FileUnavailable:
         await source.size(lead.resume_path)  # Raises where all of the store is away, and not this file.
         return None
+    if there is not None:  # A copy that was killed left it, and a folder takes no file under a name that is in use.
+        await target.remove(lead.resume_path)
     async with target.receive() as upload:
         async for chunk in content:
             await upload.write(chunk)
