@@ -1,4 +1,5 @@
 import io
+import random
 import struct
 import time
 import tracemalloc
@@ -46,6 +47,15 @@ def related(kind: str, target: str, mode: str = INTERNAL) -> bytes:
 def with_action(action: bytes) -> bytes:
     """A PDF with one more object."""
     return documents.pdf(objects=(b"<< /Type /Action /S " + action + b" >>",))
+
+
+SCRIPT = b"7 0 << /S /JavaScript /JS (app.alert(1)) >>"
+HARMLESS = b"7 0 8 30 << /Type /Font /BaseFont /Helvetica >> << /Type /StructElem /S /P /K [1 2 3 4 5] >> "
+
+
+def object_stream(packed: bytes, filters: bytes = b"/FlateDecode") -> bytes:
+    """A stream of compressed objects."""
+    return documents.pdf_stream(packed, b"/Type /ObjStm /N 1 /First 4 /Filter " + filters)
 
 
 def replaced(name: str, change: Callable[[str], str | bytes]) -> bytes:
@@ -206,10 +216,76 @@ def test_a_name_across_a_border_is_seen() -> None:
 @pytest.mark.attack(89)
 def test_the_names_in_object_streams_count() -> None:
     """Newer PDFs keep their objects in compressed streams, which are looked into."""
-    packed = zlib.compress(b"7 0 << /S /JavaScript /JS (app.alert(1)) >>")
-    stream = documents.pdf_stream(packed, b"/Type /ObjStm /N 1 /First 4 /Filter /FlateDecode")
+    assert flags(documents.pdf(objects=(object_stream(zlib.compress(SCRIPT)),))) == {Flag.ACTIVE_CONTENT}
 
-    assert flags(documents.pdf(objects=(stream,))) == {Flag.ACTIVE_CONTENT}
+
+@pytest.mark.attack(89)
+@pytest.mark.parametrize(
+    "objects",
+    [
+        (object_stream(zlib.compress(SCRIPT)[:-4] + bytes(4)),),
+        (object_stream(zlib.compress(SCRIPT).hex().encode() + b">", b"[/ASCIIHexDecode /FlateDecode]"),),
+        (object_stream(zlib.compress(zlib.compress(SCRIPT)), b"[/FlateDecode /FlateDecode]"),),
+        (*(object_stream(zlib.compress(HARMLESS)) for _ in range(2_000)), object_stream(zlib.compress(SCRIPT))),
+        (b"/ObjStm stream\n" * 256, object_stream(zlib.compress(SCRIPT))),
+        (b"/ObjStm stream\n" + zlib.compress(SCRIPT),),
+        (object_stream(b" " * 20_000 + zlib.compress(SCRIPT).hex().encode(), b"/ASCIIHexDecode"),),
+        (object_stream(zlib.compress(bytes(100_000_000))), object_stream(zlib.compress(SCRIPT))),
+        (object_stream(zlib.compress(b"7 0 " + b" " * 100_000_000 + SCRIPT)),),
+        (object_stream(zlib.compress(SCRIPT), b"/FlateDecode /X (" + b" " * 100_000 + b")"),),
+        (object_stream(zlib.compress(SCRIPT)).replace(b"/ObjStm", b"/Obj#53tm"),),
+        (object_stream(zlib.compress(HARMLESS)[:-20]),),
+        (object_stream(b"7 0 " + zlib.compress(SCRIPT), b"/ASCII85Decode"),),
+        (object_stream(b"7 0 " + zlib.compress(SCRIPT)).replace(b"/Filter", b"/F#69lter"),),
+        (documents.pdf_stream(b"7 0 " + zlib.compress(SCRIPT), b"/Filter /ASCII85Decode /Type /ObjStm"),),
+        (object_stream(zlib.compress(SCRIPT), b"/FlateDecode % >>stream\n" + zlib.compress(HARMLESS) + b"\n"),),
+    ],
+    ids=[
+        "wrong checksum",
+        "in hexadecimal",
+        "packed twice",
+        "behind others",
+        "behind what is none",
+        "without a dictionary",
+        "behind blanks",
+        "behind a bomb",
+        "in a bomb",
+        "long dictionary",
+        "escaped name",
+        "cut short",
+        "as if it were not packed",
+        "with an escaped filter",
+        "with the filter before the type",
+        "behind a comment",
+    ],
+)
+def test_an_object_stream_that_cannot_be_looked_through_counts(objects: tuple[bytes, ...]) -> None:
+    """What hides there from us, or may, is active content."""
+    assert flags(documents.pdf(objects=objects)) == {Flag.ACTIVE_CONTENT}
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        (object_stream(zlib.compress(HARMLESS)),) * 500,
+        (object_stream(zlib.compress(HARMLESS * 15_000)),),
+        (object_stream(zlib.compress(HARMLESS)).replace(b"stream\n", b"stream \r\n", 1),),
+        (object_stream(zlib.compress(b"")),),
+        (documents.pdf_stream(HARMLESS, b"/Type /ObjStm /N 2 /First 8"),),
+        (b"(ObjStm)", b"<< /ObjStms 1 >>"),
+    ],
+    ids=["many", "large", "blank before its end of line", "empty", "not packed", "others"],
+)
+def test_an_object_stream_without_harm(objects: tuple[bytes, ...]) -> None:
+    """As many and as large ones as long documents have are looked through."""
+    assert flags(documents.pdf(objects=objects)) == set()
+
+
+def test_the_object_streams_of_an_encrypted_pdf_are_noise() -> None:
+    """They tell nothing, and their flag says that already."""
+    noise = object_stream(random.Random(1).randbytes(500))
+
+    assert flags(documents.pdf(objects=(noise,), trailer=b"/Encrypt 6 0 R ")) == {Flag.ENCRYPTED}
 
 
 @pytest.mark.attack(91, 98)
@@ -385,6 +461,13 @@ def repeated(unit: bytes) -> bytes:
     return b"%PDF-1.7\n1 0 obj\n" + unit * (10_000_000 // len(unit))
 
 
+def broken_bomb(text: bytes) -> bytes:
+    """A PDF of 3 kB, which names one stream 256 times. It inflates to nearly 1 MiB, and then breaks off."""
+    packer = zlib.compressobj(9)
+    packed = packer.compress(text) + packer.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 8
+    return documents.pdf(objects=(b"/ObjStm" * 256 + b">>stream\n" + packed,))
+
+
 def wide_extra() -> bytes:
     """An archive whose extra fields keep zipfile busy for most of a second."""
     file = io.BytesIO()
@@ -403,9 +486,16 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "escaped names": lambda: repeated(b"/AAA" + b"#41" * 12),
     "end marks": lambda: repeated(b"%%EO"),
     "nesting": lambda: repeated(b"[<<"),
-    "object streams": lambda: repeated(b"/ObjStm stream\n"),
-    "flate bombs": lambda: repeated(b"/ObjStm stream\n" + zlib.compress(bytes(10_000_000), 9)),
-    "flate bombs of names": lambda: repeated(b"/ObjStm stream\n" + zlib.compress(b"/A#41" * 200_000)),
+    "object streams": lambda: repeated(b"/ObjStm>>stream\n"),
+    "flate bombs": lambda: repeated(b"/ObjStm>>stream\n" + zlib.compress(bytes(10_000_000), 9)),
+    "flate bombs of names": lambda: repeated(b"/ObjStm>>stream\n" + zlib.compress(b"/A#41" * 200_000)),
+    "a broken flate bomb": lambda: broken_bomb(bytes(1024 * 1024 - 2_000)),
+    "a broken flate bomb in an encrypted file": lambda: b"%PDF-1.7 /Encrypt " + broken_bomb(bytes(1024 * 1024 - 2_000)),
+    "object streams of nothing": lambda: repeated(b"/ObjStm>>stream\n" + zlib.compress(b"")),
+    "an object stream of nothing": lambda: documents.pdf(
+        objects=(b"/ObjStm>>" * 256 + b"stream\nx\x9c" + b"\0\0\0\xff\xff" * 2_000_000,)
+    ),
+    "slashes in an object stream": lambda: repeated(b"/ObjStm>>stream\n" + zlib.compress(b"7 0 " + b"/" * 2_000_000)),
     "nothing after NULs": lambda: documents.pdf() + bytes(10_000_000),
     "lying zip bomb": lambda: patched(documents.docx(body=" " * 40_000_000), b"PK\1\2", 24, "<L", 1_000),
     "many members": lambda: documents.archive(dict.fromkeys(map(str, range(4_999)), b"")),
