@@ -37,6 +37,7 @@ class Outbox:
     due: list[Letter] = field(default_factory=list)
     settled: dict[str, str] = field(default_factory=dict)
     claims: int = 0
+    idle_claims: list[bool] = field(default_factory=list)
     failures: int = 0
     next: datetime | None = None
     unlucky: UUID | None = None
@@ -63,8 +64,9 @@ class Outbox:
     async def ping(self) -> None:
         """Answer."""
 
-    def claim(self, _now: datetime, limit: int, _token: UUID, *, rescue: bool) -> list[Letter]:
+    def claim(self, _now: datetime, limit: int, _token: UUID, *, rescue: bool, is_idle: bool) -> list[Letter]:
         self.claims += 1
+        self.idle_claims.append(is_idle)
         ran_out = [letter for letter in self.due if letter.is_rescued]
         claimed = [*ran_out[:rescue], *(letter for letter in self.due if not letter.is_rescued)][:limit]
         self.due = [letter for letter in self.due if letter not in claimed]
@@ -283,6 +285,25 @@ async def test_what_ended_its_process_is_tried_alone(works: Works) -> None:
         await until(lambda: {first, *others} <= works.outbox.settled.keys())
 
     assert alone == {new}
+
+
+async def test_a_worker_claims_idly_while_nothing_is_under_way(works: Works) -> None:
+    """Only then no claim can be its own, whatever its clock says by now; one letter that is slow is enough."""
+    arrived = asyncio.Event()
+    works.post.behaviours["slow@example.com"] = _waiting_for(arrived)
+    works.owe("slow@example.com")
+    async with works.running():
+        await until(lambda: works.post.now)
+        works.owe()
+        await until(lambda: len(works.outbox.settled) == 1)
+        first, *meanwhile = works.outbox.idle_claims
+        arrived.set()
+        await until(lambda: len(works.outbox.settled) == 2)
+        works.owe()
+        await until(lambda: len(works.outbox.settled) == 3)
+        *_, last = works.outbox.idle_claims
+
+    assert (first, {*meanwhile}, last) == (True, {False}, True)
 
 
 async def test_a_place_that_becomes_free_is_used_at_once(works: Works) -> None:

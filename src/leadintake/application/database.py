@@ -130,8 +130,14 @@ class Outbox(Protocol):
     def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count."""
 
-    def claim(self, now: datetime, limit: int, token: UUID, *, rescue: bool = True) -> list[Letter]:
-        """Take due deliveries for domain.delivery.LEASE, and with `rescue` one whose claim ran out; counts attempts."""
+    def claim(
+        self, now: datetime, limit: int, token: UUID, *, rescue: bool = True, is_idle: bool = False
+    ) -> list[Letter]:
+        """Take due deliveries for domain.delivery.LEASE, and with `rescue` one whose claim ran out; counts attempts.
+
+        `is_idle` says that whoever claims has nothing under way. Where nobody else claims, all claims are then of
+        processes that ended, and one that a wrong clock has made for longer is over too.
+        """
 
     def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
         """Mark deliveries as sent that were claimed together; returns how many, without those whose claim was lost."""

@@ -65,12 +65,12 @@ class Dispatch:
     jitter: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def claim(self, limit: int, *, rescue: bool = True) -> list[tuple[Letter, UUID]]:
-        """Take at most `limit` due deliveries, each with the token that settles it; see Outbox.claim for `rescue`."""
+    async def claim(self, limit: int, *, rescue: bool = True, is_idle: bool = False) -> list[tuple[Letter, UUID]]:
+        """Take at most `limit` due deliveries, each with the token that settles it; see Outbox.claim for the rest."""
         token = self.new_id()
 
         def work(tx: Transaction) -> list[Letter]:  # Here, because its turn may have been long in coming.
-            return tx.outbox.claim(self.now(), limit, token, rescue=rescue)
+            return tx.outbox.claim(self.now(), limit, token, rescue=rescue, is_idle=is_idle)
 
         letters = await self.database.write(self.firm_id, work)
         return [(letter, token) for letter in letters]

@@ -104,7 +104,7 @@ class Outbox:
         if self._more_is_due:
             return LONGEST_SLEEP
         room, now = self._channel.takes - len(self._in_flight), self._dispatch.now()
-        claimed = await self._dispatch.claim(room, rescue=self._rescue is None)
+        claimed = await self._dispatch.claim(room, rescue=self._rescue is None, is_idle=not self._in_flight)
         if claimed and self._is_stopping:
             await self._dispatch.give_back(claimed)
             return 0

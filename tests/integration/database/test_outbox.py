@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.fakes import numbered_ids
 from tests.records import FIRST_FIRM, NOW, delivery, lead
 
+from leadintake.adapters.sql.sqlite import SqliteDatabase
 from leadintake.application.database import Database, Letter, Transaction
 from leadintake.application.record import record
 from leadintake.application.views import DeliveryView
@@ -138,6 +139,29 @@ async def test_a_claim_made_before_the_clock_was_set_back(database: Database) ->
     await claim(database)
 
     assert await claim(database, now=NOW - timedelta(days=1)) == []
+
+
+@pytest.mark.attack(172)
+async def test_a_claim_of_a_process_that_ended_before_the_clock_was_set_back(database: Database) -> None:
+    """A worker that has nothing under way takes it with SQLite, where no other can have it, as it does what ran out.
+
+    On PostgreSQL, whose clock times the claims, another machine may.
+    """
+    await owe(database, *(owed(number) for number in (1, 2)))
+    await claim(database, limit=1)
+    set_back = NOW - timedelta(days=1)
+
+    async def claim_idly(now: datetime) -> list[bool]:
+        claimer = new_token()
+        letters = await database.write(FIRST_FIRM, lambda tx: tx.outbox.claim(now, 10, claimer, is_idle=True))
+        return [letter.is_rescued for letter in letters]
+
+    assert await claim_idly(NOW) == [False]
+    if isinstance(database, SqliteDatabase):
+        assert [await claim_idly(set_back) for _ in range(3)] == [[True], [True], []]
+        assert await claim_idly(set_back + LEASE) == [True]
+    else:
+        assert await claim_idly(set_back) == []
 
 
 async def test_claimers_never_share(database: Database) -> None:

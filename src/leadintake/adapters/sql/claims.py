@@ -69,6 +69,9 @@ NOW = sa.bindparam("now", type_=UtcDateTime)
 IS_PENDING = (UNSETTLED, deliveries.c.status == Status.PENDING)
 PENDING = _claim(*IS_PENDING, deliveries.c.due_at <= NOW)
 RAN_OUT = _counted(SENDING, deliveries.c.due_at <= NOW + SERVER_IS_AHEAD)
+OF_ENDED_PROCESSES = _counted(SENDING, sa.or_(deliveries.c.due_at <= NOW, deliveries.c.due_at > LEASED_UNTIL))
+"""For the only worker of a database, while it has nothing under way: else it would take what it is just sending."""
+
 OF_THE_FUTURE = _counted(*IS_PENDING, deliveries.c.due_at > sa.bindparam("furthest"))
 CLAIMED = (
     sa.select(

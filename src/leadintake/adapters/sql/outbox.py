@@ -82,7 +82,9 @@ class SqlOutbox:
             run(self._connection, ALL_CONFIRMATIONS if mailbox is None else CONFIRMATIONS_TO, counted).fetchall()
         )
 
-    def claim(self, now: datetime, limit: int, token: UUID, *, rescue: bool = True) -> list[Letter]:
+    def claim(
+        self, now: datetime, limit: int, token: UUID, *, rescue: bool = True, is_idle: bool = False
+    ) -> list[Letter]:
         """Take due deliveries for domain.delivery.LEASE; counts the attempt.
 
         Of those whose claim ran out at most one is taken: it may be what ended the process that had them, and would
@@ -97,7 +99,8 @@ class SqlOutbox:
             "token": token,
             "until": now + LEASE,
         }
-        is_rescuing = rescue and self._take(claims.RAN_OUT, claim, 1)
+        over = claims.OF_ENDED_PROCESSES if is_idle and not self._locks else claims.RAN_OUT
+        is_rescuing = rescue and self._take(over, claim, 1)
         rescued = {one.delivery_id for one in claims.letters(self._connection, claim)} if is_rescuing else set()
         taken = len(rescued)
         if taken < limit:
