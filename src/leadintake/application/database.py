@@ -1,8 +1,7 @@
 """What the use cases need from a database.
 
-The work of a transaction is a plain function, so nothing slow can be awaited while one is open. The database decides
-where it runs, with how many others it shares a commit, and whether to take it back and run it again; so work changes
-nothing but through its transaction.
+Work is a plain function, so that nothing slow is awaited while its transaction is open. Where it runs, how often, and
+with how many others in one commit is up to the database; so it changes nothing but through its transaction.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -87,7 +86,7 @@ class Events(Protocol):
     """The audit trail of one firm; events are added and read, never changed."""
 
     def add(self, *new: Event) -> list[int]:
-        """Store events and return their ids."""
+        """Store events and return their ids, in their order."""
 
     def of_lead(self, lead_id: UUID, *, after: int = 0, limit: int | None = None) -> list[EventView]:
         """The timeline of a lead behind an event, oldest first; at most `limit`, or all. Empty when there is none."""
@@ -135,8 +134,7 @@ class Outbox(Protocol):
     ) -> list[Letter]:
         """Take due deliveries for domain.delivery.LEASE, and with `rescue` one whose claim ran out; counts attempts.
 
-        `is_idle` says that whoever claims has nothing under way. Where nobody else claims, all claims are then of
-        processes that ended, and one that a wrong clock has made for longer is over too.
+        `is_idle` says that whoever claims has nothing under way: where nobody else does, no claim is good any more.
         """
 
     def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:

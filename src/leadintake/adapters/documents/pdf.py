@@ -34,8 +34,10 @@ MATCHES_MAX = 200_000
 ENCRYPTION = b"Encrypt"
 OBJECT_STREAM = b"ObjStm"
 TYPE_OF_OBJECT_STREAM = re.compile(b"/" + OBJECT_STREAM + END_OF_NAME)
-REST_OF_DICTIONARY = re.compile(rb"[^%(]{0,2000}?>>[\0\s]*+stream[\0\s]*+")
-"""From its type on. In a comment or a string the word could stand before something harmless."""
+STREAM = re.compile(rb">>[\0\s]*+stream[\0\s]*+")
+REST_OF_DICTIONARY_MAX_BYTES = 2_000
+COMMENT_OR_STRING = re.compile(rb"[%(]")
+"""In one of these the words could stand before something harmless."""
 
 FILTER = re.compile(b"Filter|#")
 FILTER_BEFORE_TYPE_BYTES = 200
@@ -131,10 +133,10 @@ def _object_streams(source: Source, starts: list[int]) -> Iterator[bytearray]:
         text, inflating = bytearray(), zlib.decompressobj(-zlib.MAX_WBITS)
         before = min(start, FILTER_BEFORE_TYPE_BYTES)
         packed = source.read(start - before, PACKED_BYTES)
-        dictionary = REST_OF_DICTIONARY.match(packed, before)
-        if not dictionary:
+        stream = STREAM.search(packed, before, before + REST_OF_DICTIONARY_MAX_BYTES)
+        if not stream or COMMENT_OR_STRING.search(packed, before, stream.start()):
             raise Tangled
-        begin = dictionary.end()
+        begin = stream.end()
         if NUMBERS.match(packed, begin) and not FILTER.search(packed, 0, begin):
             continue  # It was never packed, so its names were among the file's.
         packed = packed[begin + ZLIB_HEADER_BYTES :]
