@@ -222,6 +222,29 @@ def test_a_double_click_sends_once(page: Page, service: Service, cv: Path) -> No
     assert service.stored()[0] == before + 1
 
 
+@BOTH
+def test_back_and_sent_again_is_the_same_enquiry(page: Page, service: Service, cv: Path) -> None:
+    """Back shows the form as it was sent; the enquiry after it is another one."""
+    before, _ = service.stored()
+    fill(page, cv)
+    send(page)
+    reference = is_received(page)
+    page.go_back()
+    expect(page.get_by_label("First name")).to_have_value("Ada")
+    page.get_by_label("Resume").set_input_files(cv)
+    send(page)
+
+    assert is_received(page) == reference
+    assert service.stored()[0] == before + 1
+
+    page.get_by_role("link", name="Send another enquiry").click()
+    expect(page.get_by_label("First name")).to_have_value("")
+    fill(page, cv)
+    send(page)
+    assert is_received(page) != reference
+    assert service.stored()[0] == before + 2
+
+
 def test_the_progress_of_the_largest_file_is_seen(
     page: Page, service: Service, large: Path, screenshot: Screenshot
 ) -> None:
@@ -367,7 +390,9 @@ def test_an_answer_from_in_between_is_no_end(page: Page, browsing: Browsing, cv:
     browsing.expects("502 POST /")
     fill(page, cv)
     page.route(
-        "**/", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>", content_type="text/html"), times=1
+        "**/?sent",
+        lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>", content_type="text/html"),
+        times=1,
     )
     send(page)
 

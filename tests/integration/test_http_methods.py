@@ -24,6 +24,8 @@ PAGES = [
     "/inbox/x",
     STYLE,
 ]
+KEPT = {STYLE: "public, max-age=31536000, immutable", "/": "private, no-cache"}
+"""What a browser may keep of them."""
 CHANGING = {"date", "x-request-id", "content-length"}
 """What two answers to the same request may have of their own; two pages may be a ticket or a time apart."""
 
@@ -101,9 +103,7 @@ def test_headers_of_pages(service: Service, path: str) -> None:
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert answer.headers["referrer-policy"] in {"same-origin", "no-referrer"}
-        assert answer.headers["cache-control"] == (
-            "public, max-age=31536000, immutable" if path == STYLE else "no-store"
-        )
+        assert answer.headers["cache-control"] == KEPT.get(path, "no-store")
         assert "server" not in answer.headers
 
 

@@ -105,13 +105,13 @@ def test_the_form_says_what_it_takes(anyone: httpx.Client) -> None:
 @pytest.mark.asvs("V3.4.3", "V3.4.6")
 @pytest.mark.attack(154)
 def test_pages_have_strict_headers(anyone: httpx.Client) -> None:
-    """Nothing but our own files, no store, no framing."""
+    """Nothing but our own files, nothing kept but for the Back button, no framing."""
     headers = opened(anyone).answer.headers
 
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert "script-src 'self';" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
-    assert (headers["cache-control"], headers["x-frame-options"]) == ("no-store", "DENY")
+    assert (headers["cache-control"], headers["x-frame-options"]) == ("private, no-cache", "DENY")
 
 
 def test_monitors_ask_for_the_head(anyone: httpx.Client) -> None:
@@ -499,7 +499,7 @@ def test_a_service_under_a_path(styled: Service) -> None:
     answer = sent(client, page)
     receipt = client.get(answer.headers["location"].removeprefix("/intake"))
 
-    assert ("form", "/intake/") in [(tag, attributes.get("action")) for tag, attributes in page.elements]
+    assert ("form", "/intake/?sent") in [(tag, attributes.get("action")) for tag, attributes in page.elements]
     assert answer.headers["location"].startswith("/intake/received/")
     assert "We call you\nwithin two days." in receipt.text
 

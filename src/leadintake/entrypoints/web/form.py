@@ -26,6 +26,9 @@ from leadintake.entrypoints.web.refusal import Refusal, refusal
 SENT_ALONG = ("submission", "notice")
 """Hidden fields: the ticket of the form, and the notice that it was shown with."""
 
+KEPT_FOR_BACK = {"Cache-Control": "private, no-cache"}
+"""Of the empty form: who comes back to it finds the same ticket, so that sending it again is safe."""
+
 TRAP = "remark"
 """The field that people do not see. Its name tempts robots, and means nothing to what fills in forms for people."""
 
@@ -77,7 +80,7 @@ def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = 
     return page(
         "form",
         status=refused.status if refused else HTTPStatus.OK,
-        headers=refused.headers if refused else None,
+        headers=refused.headers if refused else KEPT_FOR_BACK,
         refused=refused,
         labels=LABELS,
         missing=MISSING,
