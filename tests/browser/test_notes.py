@@ -65,6 +65,25 @@ def test_they_are_saved_by_the_button(at_lead: Page, service: Service, lead: str
     expect(at_lead.get_by_role("textbox", name="Notes")).to_have_value("\n" + LONG)
 
 
+@pytest.mark.parametrize("view", [View(javascript=False, width=360, height=640)], ids=str)
+def test_without_scripts_it_is_said_where_one_wrote(
+    at_lead: Page, browsing: Browsing, service: Service, lead: str
+) -> None:
+    """That they are saved, or are not: on a phone, the top of the page is far away from them."""
+    browsing.expects("409 POST /inbox/leads/*/notes")
+    write(at_lead, "Mine")
+    at_lead.get_by_role("button", name="Save notes").click()
+    state(at_lead, "Saved.")
+    expect(at_lead.locator("#notes-state")).to_be_in_viewport()
+
+    service.sign_in(ADMIN).patch(lead.removeprefix("/inbox"), json={"notes": "Theirs"})
+    write(at_lead, "Mine, and more")
+    at_lead.get_by_role("button", name="Save notes").click()
+    expect(at_lead.get_by_role("alert")).to_be_in_viewport()
+    expect(at_lead.get_by_text("Not saved:")).to_be_in_viewport()
+    state(at_lead, "")
+
+
 @pytest.mark.parametrize("then", ["Reach out", "Back to the list", "Sign out"])
 def test_who_goes_on_at_once_loses_nothing(at_lead: Page, service: Service, lead: str, then: str) -> None:
     """What is clicked waits for the notes to be saved, and the browser has nothing to ask."""
@@ -95,7 +114,7 @@ def test_a_session_that_ends_in_the_middle(
     inspect(at_lead)
     sign_in(at_lead)
 
-    expect(at_lead).to_have_url(f"{service.url}{lead}")
+    expect(at_lead).to_have_url(f"{service.url}{lead}?saved#notes")
     expect(at_lead.get_by_role("textbox", name="Notes")).to_have_value(LONG)
     assert notes_of(service, lead) == LONG
 

@@ -174,7 +174,7 @@ def test_notes(attorney: httpx.Client, path: str, notes: str) -> None:
     answer = save(attorney, path, notes.replace("\n", "\r\n"))
     page = attorney.get(path).text
 
-    assert (answer.status_code, answer.headers["location"]) == (303, path)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?saved#notes")
     assert notes_of(page) == notes.replace("<", "&lt;").replace(">", "&gt;")
     assert "<script>alert" not in page
 
@@ -253,7 +253,7 @@ def test_session_over_while_writing(service: Service, path: str) -> None:
     assert asked.status_code == 401
     assert "Your text is not lost" in text_of(asked.text)
     assert wrong.status_code == 400
-    assert (answer.status_code, answer.headers["location"]) == (303, path)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?saved#notes")
     assert notes_of(client.get(path).text) == "Long &#34;note&#34; &lt;&amp;&gt;\nwith lines"
 
 

@@ -125,6 +125,7 @@ async def shown(
         notes_changed=changes[-1] if changes else None,
         notes_seen=notes_seen(found.lead.notes),
         notes_max=NOTES_MAX_CHARACTERS,
+        is_saved="saved" in request.query_params,
         may_erase=Permission.ERASE_LEADS in GRANTED[request.user.role],
         **{"first": None, "draft": None, "wrong": "", "kept": False, **told},
     )

@@ -74,4 +74,5 @@ async def _saved(request: SignedIn, draft: Draft, address: str) -> Response[Any]
         return await shown(
             request, lead_id, status=HTTPStatus.SERVICE_UNAVAILABLE, draft=draft.notes, wrong=error.detail
         )
-    return redirect(request, inside(address))
+    saved = f"{address}{'&' if '?' in address else '?'}saved"
+    return redirect(request, f"{inside(saved)}#notes")
