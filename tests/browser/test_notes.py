@@ -107,6 +107,7 @@ def test_a_session_that_ends_in_the_middle(
     write(at_lead, LONG)
     if view.javascript:
         state(at_lead, "Not saved: you are signed out. Press “Save notes” to sign in; nothing is lost.")
+        expect(at_lead.locator("#notes-state")).to_contain_class("wrong")
     at_lead.get_by_role("button", name="Save notes").click()
     expect(at_lead.get_by_label("Email")).to_have_accessible_description(
         "Your session had ended. Your text is not lost: it is saved as soon as you sign in."
@@ -144,6 +145,7 @@ def test_a_service_that_does_not_answer(at_lead: Page, browsing: Browsing, servi
     at_lead.unroute("**/notes")
     at_lead.clock.run_for(10_000)
     state(at_lead, "Saved.")
+    expect(at_lead.locator("#notes-state")).not_to_contain_class("wrong")
 
     assert notes_of(service, lead) == "Held up"
 
@@ -155,4 +157,5 @@ def test_a_lead_that_is_gone(at_lead: Page, browsing: Browsing, service: Service
     write(at_lead, "Too late")
 
     state(at_lead, "Not saved: There is nothing here. Copy what you wrote before you leave.")
+    inspect(at_lead)
     expect(at_lead.get_by_role("textbox", name="Notes")).to_have_value("Too late")

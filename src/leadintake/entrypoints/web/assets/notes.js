@@ -26,9 +26,11 @@ export function watchNotes() {
 
   async function send() {
     const sent = text.value;
+    state.classList.remove("wrong");
     state.textContent = "Saving ...";
     const {status, page} = await ask(form.action, {form}).catch(() => ({}));
     hasFailed = status !== 200;
+    state.classList.toggle("wrong", hasFailed);
     if (status === 200) {
       saved = sent;
       form.seen.value = page.querySelector("#notes [name=seen]").value;
