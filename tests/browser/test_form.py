@@ -146,6 +146,19 @@ def test_what_is_missing_is_said_before_sending(page: Page) -> None:
     assert not sent
 
 
+@pytest.mark.parametrize("view", [View(width=360, height=640)], ids=str)
+def test_a_link_to_a_field_leads_to_its_label(page: Page) -> None:
+    """Label and message stand above the field, and are seen when one is led there from below or from above."""
+    page.goto("/")
+    send(page)
+    for name, message in (("Resume", "Choose your resume."), ("First name", "Enter your first name.")):
+        page.locator("#summary").get_by_role("link", name=message).click()
+        expect(page.get_by_label(name)).to_be_focused()
+        expect(page.get_by_text(name, exact=True)).to_be_in_viewport(ratio=1)
+        expect(page.locator(".field").get_by_text(message)).to_be_in_viewport(ratio=1)
+        page.locator("#send").scroll_into_view_if_needed()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
