@@ -129,6 +129,22 @@ def test_searching_with_enter(at_list: Page, office: Service) -> None:
     expect(at_list.locator(".leads .name").last).to_have_text("Seven Number57")
 
 
+@pytest.mark.parametrize("view", [View(width=320), View(width=700)], ids=str)
+def test_the_order_can_be_turned_in_a_narrow_window(at_list: Page) -> None:
+    """What turns it is seen there too, when it has the focus and before; the other heads of the columns are not."""
+    turn = at_list.get_by_role("link", name="oldest first: turn round")
+    expect(turn).to_be_in_viewport(ratio=1)
+    expect(at_list.get_by_role("columnheader", name="Reference")).not_to_be_in_viewport()
+    inspect(at_list)
+    at_list.keyboard.press("Tab")
+    turn.focus()
+    box = turn.bounding_box()
+    assert box
+    at_list.mouse.click(box["x"] + 10, box["y"] + 10)
+
+    expect(at_list.locator(".leads .name").first).to_have_text("One Number61")
+
+
 def test_a_late_answer_changes_nothing(at_list: Page) -> None:
     """The list is that of the last word, however long the answer to one before takes."""
     held: list[Route] = []
