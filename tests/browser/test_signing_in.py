@@ -50,16 +50,35 @@ def test_by_keyboard(page: Page) -> None:
 
 @pytest.mark.parametrize("view", BOTH, ids=str)
 def test_a_session_that_is_over(browsing: Browsing, service: Service, view: View) -> None:
-    """Whatever is clicked leads to the sign-in, and from there back to the lead; nothing was done meanwhile."""
+    """Whatever is clicked leads to the sign-in, which says that it was not done, and from there back to the lead."""
+    browsing.expects("401 POST /inbox/leads/*/reach-out")
     lead = arrive(service)
     page = at_desk(browsing, service, view=view)
     page.goto(f"{lead}?state=all")
     end_session(page, service)
     page.get_by_role("button", name="Reach out").click()
+    expect(page.get_by_label("Email")).to_have_accessible_description(
+        "Your session had ended, so what you did last was not done. Sign in, then do it again."
+    )
+    inspect(page)
     sign_in(page)
 
     expect(page).to_have_url(f"{service.url}{lead}?state=all")
     expect(page.get_by_role("button", name="Reach out")).to_be_visible()
+
+
+def test_a_session_that_is_over_before_a_download(browsing: Browsing, service: Service) -> None:
+    """Signing in leads to the page of the lead, from which the resume can be downloaded."""
+    lead = arrive(service)
+    page = at_desk(browsing, service)
+    page.goto(lead)
+    end_session(page, service)
+    page.get_by_role("link", name="Download the resume").click()
+    sign_in(page)
+
+    expect(page).to_have_url(f"{service.url}{lead}")
+    with page.expect_download():
+        page.get_by_role("link", name="Download the resume").click()
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)

@@ -204,8 +204,11 @@ def test_other_sites(service: Service, email: str, path: str) -> None:
 
 def test_signed_out(service: Service) -> None:
     """Who is not signed in is asked to."""
-    for answer in (visitor(service).get("/inbox/account"), change(visitor(service), PASSWORD, NEW)):
-        assert answer.headers["location"].startswith("/inbox/sign-in")
+    answers = visitor(service).get("/inbox/account"), change(visitor(service), PASSWORD, NEW)
+
+    assert answers[0].headers["location"].startswith("/inbox/sign-in")
+    assert answers[1].status_code == 401
+    assert 'id="sign-in"' in answers[1].text
 
 
 def test_hostile_names(service: Service) -> None:

@@ -42,10 +42,52 @@ def test_everything_asks_to_sign_in(service: Service) -> None:
     """Who is not signed in is led to the sign-in from every page, and from there back to it."""
     client = visitor(service)
 
-    for path in ("/inbox", "/inbox?state=all&q=ada", f"/inbox/leads/{NO_ID}", f"/inbox/leads/{NO_ID}/resume"):
+    for path in ("/inbox", "/inbox?state=all&q=ada", f"/inbox/leads/{NO_ID}"):
         answer = client.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/inbox/sign-in?next={quote(path, safe='')}")
         assert hidden(client.get(answer.headers["location"]).text, "next") == path
+
+
+def test_signing_in_for_a_download(service: Service) -> None:
+    """It leads to the page of the lead: to the file itself, the sign-in would stay on the screen."""
+    answer = visitor(service).get(f"/inbox/leads/{NO_ID}/resume")
+
+    assert answer.headers["location"] == f"/inbox/sign-in?next={quote(f'/inbox/leads/{NO_ID}', safe='')}"
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        (f"/inbox/leads/{NO_ID}/notes", f"/inbox/leads/{NO_ID}"),
+        (f"/inbox/leads/{NO_ID}/reach-out?state=all", f"/inbox/leads/{NO_ID}"),
+        (f"/inbox/users/{NO_ID}/deactivate", f"/inbox/users/{NO_ID}"),
+        ("/inbox/account/password", "/inbox/account"),
+        (f"/inbox/account/sessions/{NO_ID}/end", "/inbox/account"),
+        (f"/inbox/deliveries/{NO_ID}/resend", "/inbox"),
+        ("/inbox/sign-out", "/inbox"),
+        ("/inbox/leads/x%0d%0aX:y/notes", "/inbox"),
+    ],
+)
+def test_addresses_of_forms(service: Service, path: str, leads_to: str) -> None:
+    """Who opens the address that a form was sent to is led to the page that has the form."""
+    client = visitor(service)
+
+    assert (client.get(path).status_code, client.get(path).headers["location"]) == (303, leads_to)
+    assert client.put(path).status_code == 405
+
+
+def test_what_comes_too_late_is_not_done(service: Service) -> None:
+    """Who sends a form when the session is over is told so, and led back to where it was, with nothing it had said."""
+    client = visitor(service)
+    pages = {"/inbox/account?changed": "/inbox/account", f"/inbox/leads/{NO_ID}?q=%C3%89va+L": None, "/leads": "/inbox"}
+    pages |= {f"/inbox/leads/{NO_ID}?state=all&saved": f"/inbox/leads/{NO_ID}?state=all", "//[": "/inbox"}
+    for page, wanted in pages.items():
+        answer = client.post("/inbox/account/password", headers={"Referer": service.url + page})
+
+        assert answer.status_code == 401
+        assert "Your session had ended, so what you did last was not done." in text_of(answer.text)
+        assert hidden(answer.text, "next") == (wanted or page)
+    assert "was not done" not in client.get("/inbox/sign-in").text
 
 
 @pytest.mark.asvs("V3.7.2")

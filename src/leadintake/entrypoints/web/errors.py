@@ -1,22 +1,32 @@
 """Errors for people: a page where a page was asked for, and a problem everywhere else."""
 
+import re
 from typing import Any
 
 from litestar import Request, Response
 from litestar.response import Template
 
+from leadintake.entrypoints.errors import MethodNotAllowed
 from leadintake.entrypoints.http import problems
-from leadintake.entrypoints.web.pages import page
+from leadintake.entrypoints.web.pages import page, redirect
+from leadintake.entrypoints.web.session import inside
 
 PAGES = frozenset({"", "inbox", "received"})
 """What the addresses of pages begin with."""
+
+HAS_FORMS = re.compile(r"/inbox/(?:(?:leads|users)/[^/]+|account)(?=/)")
+"""What the address of a page is whose forms go to addresses below it."""
 
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The framework's handler for every exception."""
     if not _is_for_a_page(request):
         return problems.on_error(request, error)
-    return error_page(request, problems.understood(error))
+    error = problems.understood(error)
+    if isinstance(error, MethodNotAllowed) and request.method == "GET" and request.url.path.startswith("/inbox/"):
+        page_of_form = HAS_FORMS.match(request.url.path)
+        return redirect(request, inside(page_of_form[0] if page_of_form else ""))
+    return error_page(request, error)
 
 
 def error_page(request: Request[Any, Any, Any], error: Exception, draft: str = "") -> Template:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
@@ -63,22 +63,33 @@ async def may_manage_users(connection: ASGIConnection[Any, User, Any, Any], _: B
 
 
 def ask_to_sign_in(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
-    """Lead to the sign-in, and from there back to what was asked for."""
+    """Lead to the sign-in, and from there back to what was asked for; say of what was sent that it was not done."""
+    if request.method not in SAFE:
+        return ask(_came_from(request), status=HTTPStatus.UNAUTHORIZED, is_undone=True)
     url = request.url
-    came_for = f"{url.path}?{url.query}" if url.query else url.path
-    if request.method not in SAFE or "is_poll" in request.route_handler.opt:
-        path = request.headers.get("referer", "").partition("://")[2].partition("/")[2]
-        came_for = f"/{path}".removeprefix(urlsplit(serving(request).settings.base_url).path)
-    return redirect(request, f"/inbox/sign-in?{urlencode({'next': inside(came_for)})}")
+    came_for = inside(f"{url.path}?{url.query}" if url.query else url.path)
+    if "is_poll" in request.route_handler.opt:
+        came_for = _came_from(request)
+    elif "is_recorded" in request.route_handler.opt:
+        came_for = inside(url.path.rpartition("/")[0])  # To a download, a browser shows no page.
+    return redirect(request, f"/inbox/sign-in?{urlencode({'next': came_for})}")
+
+
+def _came_from(request: Request[Any, Any, Any]) -> str:
+    """The page of ours that sent a request, without the names in its address that say what was done before."""
+    path, _, query = request.headers.get("referer", "").partition("://")[2].partition("/")[2].partition("?")
+    of_page = f"/{path}".removeprefix(urlsplit(serving(request).settings.base_url).path)
+    selection = urlencode(parse_qsl(query))  # Those names have no value, and are left out.
+    return inside(f"{of_page}?{selection}" if selection else of_page)
 
 
 def ask(wanted: str, *, status: int = HTTPStatus.OK, kept: Mapping[str, str] | None = None, **told: Any) -> Template:
     """The page that asks for address and password, and leads to what was `wanted`.
 
     It sends along what was `kept` of a form that came too late. What may be told on it: `wrong`, with the `email` that
-    was typed; `is_signed_out`.
+    was typed; `is_signed_out`; `is_undone`, that the session was over when something was to be done.
     """
-    told = {"email": "", "wrong": "", "is_signed_out": False, **told}
+    told = {"email": "", "wrong": "", "is_signed_out": False, "is_undone": False, **told}
     return page("sign_in", status=status, wanted=wanted, kept=kept or {}, **told)
 
 
