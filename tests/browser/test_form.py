@@ -162,8 +162,8 @@ def test_a_link_to_a_field_leads_to_its_label(page: Page) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("cv.exe", b"MZ", "Choose one that is PDF, DOC or DOCX."),
-        ("cv", b"%PDF-", "Choose one that is PDF, DOC or DOCX."),
+        ("cv.exe", b"MZ", "The name of the file has to end in .pdf, .doc or .docx."),
+        ("cv", b"%PDF-", "The name of the file has to end in .pdf, .doc or .docx."),
         ("empty.PDF", b"", "The file is empty."),
         ("large.pdf", bytes(LARGEST + 1), "larger than 10\u00a0MB"),
     ],

@@ -1,3 +1,5 @@
+import pytest
+
 from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.web.form_words import resume_words
 
@@ -8,4 +10,12 @@ def test_the_form_names_what_the_settings_take() -> None:
 
     assert words.accept == ".pdf,.rtf"
     assert words.hint == "PDF or RTF, at most 10\N{NO-BREAK SPACE}MB."
-    assert "PDF or RTF" in words.wrong_kind
+    assert words.wrong_kind.startswith("The name of the file has to end in .pdf or .rtf. ")
+
+
+@pytest.mark.parametrize(("kinds", "endings"), [("pdf", ".pdf"), ("pdf,doc,docx", ".pdf, .doc or .docx")])
+def test_the_form_names_the_endings(kinds: str, endings: str) -> None:
+    """One alone, or the last behind an "or"."""
+    words = resume_words(load({"LEADINTAKE_RESUME_TYPES": kinds}, {}))
+
+    assert words.wrong_kind.startswith(f"The name of the file has to end in {endings}. ")

@@ -31,13 +31,15 @@ class ResumeWords:
 
 def resume_words(settings: Settings) -> ResumeWords:
     """What a firm's settings come to."""
-    kinds = listed(settings.resume_types)
+    endings = [f".{kind}" for kind in Kind if kind in settings.resume_types]
+    *others, last = endings
+    one_of_them = f"{', '.join(others)} or {last}" if others else last
     limit = rounded_down(settings.max_resume_bytes).replace(" ", "\N{NO-BREAK SPACE}")
     return ResumeWords(
-        accept=",".join(f".{kind}" for kind in Kind if kind in settings.resume_types),
+        accept=",".join(endings),
         most=settings.max_resume_bytes,
-        hint=f"{kinds}, at most {limit}.",
+        hint=f"{listed(settings.resume_types)}, at most {limit}.",
         too_large=f"The file is larger than {limit}. Choose a smaller one, perhaps with fewer pictures.",
-        wrong_kind=f"The file is of another kind. Choose one that is {kinds}.",
+        wrong_kind=f"The name of the file has to end in {one_of_them}. Choose another file, or rename this one.",
         empty=EMPTY_FILE,
     )
