@@ -107,7 +107,7 @@ def test_what_the_service_refuses_can_be_mended(
     """The list above the form has the focus and leads to the fields, what was typed is there, and it can be sent."""
     browsing.expects("422 POST /")
     before, _ = service.stored()
-    fill(page, cv, Email="ada@localhost", **{"First name": "A" * 101})
+    fill(page, cv, Email="ada@firm.test", **{"First name": "A" * 101})
     send(page)
     summary = page.get_by_role("group", name="There is a problem")
 
@@ -144,6 +144,22 @@ def test_what_is_missing_is_said_before_sending(page: Page) -> None:
         expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true")
     assert page.title().startswith("Error: ")
     assert not sent
+
+
+@pytest.mark.parametrize("address", ["ada", "ada@localhost", "ada@example.org, eva@example.org"])
+def test_an_address_is_looked_at_before_it_is_sent(page: Page, cv: Path, address: str) -> None:
+    """Whoever mistyped it need not wait for a large file to go up."""
+    fill(page, cv, Email=address)
+    sent = posts_of(page)
+    send(page)
+
+    expect(page.locator("#summary li")).to_have_text(["Enter one address such as name@example.com."])
+    expect(page.get_by_label("Email")).to_have_accessible_description("Enter one address such as name@example.com.")
+    assert not sent
+
+    page.get_by_label("Email").fill("ada@b\u00fccher.example")
+    send(page)
+    is_received(page)
 
 
 @pytest.mark.parametrize("view", [View(width=360, height=640)], ids=str)
@@ -485,7 +501,7 @@ def test_every_state_is_accessible(
     send(page)
     expect(page.locator("#summary")).to_be_visible()
     looked_at("missing")
-    fill(page, cv, Email="ada@localhost")
+    fill(page, cv, Email="ada@firm.test")
     looked_at("chosen")
     send(page)
     expect(page.locator("#email-wrong")).to_be_visible()

@@ -1,7 +1,9 @@
 import pytest
 
+from leadintake.adapters.addresses import parse_address
+from leadintake.domain.errors import Invalid
 from leadintake.entrypoints.environment import load
-from leadintake.entrypoints.web.form_words import resume_words
+from leadintake.entrypoints.web.form_words import NO_ADDRESS, resume_words
 
 
 def test_the_form_names_what_the_settings_take() -> None:
@@ -19,3 +21,11 @@ def test_the_form_names_the_endings(kinds: str, endings: str) -> None:
     words = resume_words(load({"LEADINTAKE_RESUME_TYPES": kinds}, {}))
 
     assert words.wrong_kind.startswith(f"The name of the file has to end in {endings}. ")
+
+
+def test_script_and_service_say_the_same_of_an_address() -> None:
+    """What to do is in the same words, whoever has noticed."""
+    with pytest.raises(Invalid) as refusal:
+        parse_address("ada@localhost")
+
+    assert refusal.value.errors[0].message.endswith(NO_ADDRESS)

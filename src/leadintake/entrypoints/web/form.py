@@ -18,7 +18,7 @@ from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
 from leadintake.entrypoints.web import shown
-from leadintake.entrypoints.web.form_words import LABELS, MISSING, resume_words
+from leadintake.entrypoints.web.form_words import LABELS, MISSING, NO_ADDRESS, resume_words
 from leadintake.entrypoints.web.pages import page, redirect
 from leadintake.entrypoints.web.reading_on import ReadingOn, what_was_typed
 from leadintake.entrypoints.web.refusal import Refusal, refusal
@@ -84,6 +84,7 @@ def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = 
         refused=refused,
         labels=LABELS,
         missing=MISSING,
+        no_address=NO_ADDRESS,
         trap=TRAP,
         typed=texts,
         resume=resume_words(settings),

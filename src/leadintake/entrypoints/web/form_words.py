@@ -17,6 +17,10 @@ MISSING = {
 }
 
 
+NO_ADDRESS = "Enter one address such as name@example.com."
+"""Said by the script of what is no address at all; what else can be wrong with one, only the service knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResumeWords:
     """What is said of the file. `accept` is for the input, `most` in bytes for the script, and the rest for people."""

@@ -7,6 +7,8 @@ const FIELDS = ["first_name", "last_name", "email", "resume"];
 const title = document.title.replace(/^Error: /, "");
 const KEPT = "What you typed and chose is still here.";
 const AGAIN = "then send again: nothing is stored twice.";
+// Not the browser's own check, which takes ada@localhost; the service knows better than either.
+const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 let request = null;
 
 const tell = (text) => { find("told").textContent = text; };
@@ -19,7 +21,11 @@ function inUnits(count, of = count) {
 function faultOf(name) {
   const field = find(name);
   const says = field.dataset;
-  if (field !== resume) return field.value.trim() ? "" : says.missing;
+  if (field !== resume) {
+    const text = field.value.trim();
+    if (!text) return says.missing;
+    return says.noAddress && !ADDRESS.test(text) ? says.noAddress : "";
+  }
   const [file] = field.files;
   if (!file) return says.missing;
   if (!field.accept.split(",").some((ending) => file.name.toLowerCase().endsWith(ending))) return says.wrongKind;
