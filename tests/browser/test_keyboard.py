@@ -91,20 +91,20 @@ def test_by_tab_and_enter(at_list: Page) -> None:
     tab_to(at_list, at_list.get_by_role("link", name="Ada Board2"))
     at_list.keyboard.press("Enter")
     expect(at_list.get_by_role("heading", level=1)).to_have_text("Ada Board2")
-    tab_to(at_list, at_list.get_by_role("button", name="Reach out"))
+    tab_to(at_list, at_list.get_by_role("button", name="Mark as reached out"))
     at_list.keyboard.press("Enter")
 
     expect(at_list.locator("#answer")).to_contain_text("Atticus Finch reached out")
 
 
 def test_keys_of_a_lead(browsing: Browsing, service: Service) -> None:
-    """The keys j and k go on and back, e marks, / leads to the list, ? helps; none of them while somebody types."""
+    """The keys j and k go on and back, e then Enter marks, / leads to the list, ? helps; none while somebody types."""
     first, second = (arrive(service, last_name=f"Key{number}") for number in (1, 2))
     page = at_desk(browsing, service)
     page.goto(f"{first}?q=key")
     page.get_by_role("textbox", name="Notes").press_sequentially("jke/?")
     expect(page).to_have_url(f"{service.url}{first}?q=key")
-    expect(page.get_by_role("button", name="Reach out")).to_be_visible()
+    expect(page.get_by_role("button", name="Mark as reached out")).to_be_visible()
     page.locator("h1").click()
     page.keyboard.press("j")
     expect(page).to_have_url(f"{service.url}{second}?q=key")
@@ -117,8 +117,10 @@ def test_keys_of_a_lead(browsing: Browsing, service: Service) -> None:
     page.keyboard.press("e")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(page.get_by_role("button", name="Reach out")).to_be_visible()
+    expect(page.get_by_role("button", name="Mark as reached out")).to_be_visible()
     page.keyboard.press("e")
+    expect(page.get_by_role("button", name="Mark as reached out")).to_be_focused()
+    page.keyboard.press("Enter")
     expect(page.locator("#answer")).to_contain_text("Atticus Finch reached out")
     hears_keys(page)
     page.keyboard.press("/")

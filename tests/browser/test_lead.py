@@ -67,7 +67,7 @@ def test_the_way_of_an_attorney(browsing: Browsing, service: Service, view: View
     expect(page).to_have_url(f"{service.url}{third}?q={word}")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the resume").click()
-    page.get_by_role("button", name="Reach out").click()
+    page.get_by_role("button", name="Mark as reached out").click()
 
     assert download.value.path().read_bytes() == content
     assert download.value.suggested_filename == "life.pdf"
@@ -87,7 +87,7 @@ def test_a_double_click(browsing: Browsing, service: Service) -> None:
     page.goto(arrive(service))
     sent: list[Request] = []
     page.on("request", lambda request: sent.append(request) if request.method == "POST" else None)
-    page.get_by_role("button", name="Reach out").dblclick()
+    page.get_by_role("button", name="Mark as reached out").dblclick()
 
     expect(page.locator("#answer")).to_contain_text("Atticus Finch reached out")
     assert len(sent) == 1
@@ -172,7 +172,7 @@ def test_how_it_looks(
         page.keyboard.press("?")
         inspect(page)
         page.keyboard.press("Escape")
-    page.get_by_role("button", name="Reach out").click()
+    page.get_by_role("button", name="Mark as reached out").click()
     expect(page.locator("#answer")).to_contain_text("reached out on")
     inspect(page)
     page.get_by_role("link", name="Erase this lead").click()

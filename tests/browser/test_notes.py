@@ -84,7 +84,7 @@ def test_without_scripts_it_is_said_where_one_wrote(
     state(at_lead, "")
 
 
-@pytest.mark.parametrize("then", ["Reach out", "Back to the list", "Sign out"])
+@pytest.mark.parametrize("then", ["Mark as reached out", "Back to the list", "Sign out"])
 def test_who_goes_on_at_once_loses_nothing(at_lead: Page, service: Service, lead: str, then: str) -> None:
     """What is clicked waits for the notes to be saved, and the browser has nothing to ask."""
     asked = questions(at_lead)

@@ -121,11 +121,11 @@ def test_the_way_out_of_quarantine(browsing: Browsing, strict: Service, cv: Path
     page.get_by_role("link", name="Quarantine").click()
     page.get_by_role("link", name=f"Ada {names[0]}").click()
     expect(page.locator("#quarantine")).to_contain_text("It was sent sooner than anybody fills in the form.")
-    expect(page.get_by_role("button", name="Reach out")).to_have_count(0)
+    expect(page.get_by_role("button", name="Mark as reached out")).to_have_count(0)
     page.get_by_role("button", name="Release").click()
 
     expect(page.locator("#quarantine")).to_have_count(0)
-    expect(page.get_by_role("button", name="Reach out")).to_be_visible()
+    expect(page.get_by_role("button", name="Mark as reached out")).to_be_visible()
     expect(page.locator("#timeline")).to_contain_text("Atticus Finch released the lead from quarantine.")
 
     page.get_by_role("link", name="Back to the list").click()

@@ -56,7 +56,7 @@ def test_a_session_that_is_over(browsing: Browsing, service: Service, view: View
     page = at_desk(browsing, service, view=view)
     page.goto(f"{lead}?state=all")
     end_session(page, service)
-    page.get_by_role("button", name="Reach out").click()
+    page.get_by_role("button", name="Mark as reached out").click()
     expect(page.get_by_label("Email")).to_have_accessible_description(
         "Your session had ended, so what you did last was not done. Sign in, then do it again."
     )
@@ -64,7 +64,7 @@ def test_a_session_that_is_over(browsing: Browsing, service: Service, view: View
     sign_in(page)
 
     expect(page).to_have_url(f"{service.url}{lead}?state=all")
-    expect(page.get_by_role("button", name="Reach out")).to_be_visible()
+    expect(page.get_by_role("button", name="Mark as reached out")).to_be_visible()
 
 
 def test_a_session_that_is_over_before_a_download(browsing: Browsing, service: Service) -> None:

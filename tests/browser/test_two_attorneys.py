@@ -43,10 +43,10 @@ def test_two_who_reach_out(browsing: Browsing, service: Service, view: View) -> 
     for page in (one, other):
         page.goto(lead)
     for page in (one, other):
-        page.get_by_role("button", name="Reach out").click()
+        page.get_by_role("button", name="Mark as reached out").click()
 
     expect(other.get_by_role("alert")).to_contain_text("Somebody was first. Admin Istrator reached out under a minute")
-    expect(other.get_by_role("button", name="Reach out")).to_have_count(0)
+    expect(other.get_by_role("button", name="Mark as reached out")).to_have_count(0)
     expect(other).to_have_title("Error: Ada Lovelace - Our firm")
     inspect(other)
 
@@ -100,7 +100,7 @@ def test_reaching_out_is_no_conflict(at_lead: Page, service: Service, lead: str,
 
     expect(at_lead.locator("#timeline")).to_contain_text("changed the notes")
     expect(at_lead.locator("#answer")).to_contain_text("Admin Istrator reached out")
-    expect(at_lead.get_by_role("button", name="Reach out")).to_have_count(0)
+    expect(at_lead.get_by_role("button", name="Mark as reached out")).to_have_count(0)
     assert notes_of(service, lead) == "Mine"
 
 

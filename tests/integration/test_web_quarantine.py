@@ -227,7 +227,7 @@ def test_release_on_the_page(strict: Service, attorney: httpx.Client, desk: http
 
     assert "In quarantine A robot may have sent this: A field was filled in that people do not see." in before
     assert "The enquiry arrived, and went to quarantine." in before
-    assert "Reach out" not in before.replace("Reached out", "")
+    assert "then mark the lead" not in before
     assert [(answer.status_code, answer.headers["location"]) for answer in answers] == [
         (303, f"{path}?state=quarantine")
     ] * 2

@@ -18,10 +18,11 @@ function toSearch() {
   field.select();
 }
 
+// Nobody can take back that a lead was reached out to, so that `e` leaves it to Enter.
 const KEYS = {
   j: () => (one("#list") ? step(1) : one("#next")?.click()),
   k: () => (one("#list") ? step(-1) : one("#previous")?.click()),
-  e: () => one("#reach-out button")?.click(),
+  e: () => one("#reach-out button")?.focus(),
   "/": toSearch,
   "?": () => one("#keys")?.showModal(),
 };
