@@ -134,7 +134,9 @@ def test_the_way_out_of_quarantine(browsing: Browsing, strict: Service, cv: Path
     page.get_by_role("link", name="Keep it").click()
     page.get_by_role("link", name="Discard ...").click()
     page.get_by_role("button", name="Discard it").click()
+    expect(page.get_by_text("The enquiry is discarded.")).to_be_visible()
     page.get_by_role("link", name="All").click()
+    expect(page.get_by_text("The enquiry is discarded.")).to_have_count(0)
 
     expect(page.locator("#list")).to_contain_text(f"Ada {names[0]}")
     expect(page.locator("#list")).not_to_contain_text(names[1])

@@ -300,7 +300,9 @@ def test_erase(attorney: httpx.Client, admin: httpx.Client, path: str) -> None:
     assert "Nobody can bring it back." in text_of(asked.text)
     assert [answer.status_code for answer in refused] == [403, 403]
     assert offered == [False, True]
-    assert answer.headers["location"] == "/inbox"
+    assert answer.headers["location"] == "/inbox?erased"
+    assert "The lead is erased." in text_of(admin.get("/inbox?erased").text)
+    assert "The lead is erased." not in text_of(admin.get("/inbox").text)
     assert admin.get(path).status_code == 404
 
 

@@ -247,7 +247,8 @@ def test_discard_on_the_page(strict: Service, attorney: httpx.Client, desk: http
 
     assert "Discard Ada Lovelace ?" in asked
     assert still_there == 200
-    assert (answer.status_code, answer.headers["location"]) == (303, "/inbox?state=quarantine")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/inbox?state=quarantine&discarded")
+    assert "The enquiry is discarded." in text_of(desk.get(answer.headers["location"]).text)
     assert desk.get(path).status_code == desk.post(f"{path}/discard").status_code == 404
 
 

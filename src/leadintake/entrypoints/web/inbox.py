@@ -14,13 +14,16 @@ from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web import words
 from leadintake.entrypoints.web.pages import desk_page, page, redirect
-from leadintake.entrypoints.web.selection import Selection
+from leadintake.entrypoints.web.selection import Selection, saying
 from leadintake.entrypoints.web.session import POLLS
 
 ARRIVALS = LeadQuery(oldest_first=True)
 """The list in which new leads are counted: all of them."""
 
 ARRIVALS_MAX = 100
+
+DONE = {"erased": "The lead is erased.", "discarded": "The enquiry is discarded."}
+"""What was done just before, by what the address of the page says."""
 
 
 @get("/inbox")
@@ -33,8 +36,12 @@ async def inbox(request: SignedIn) -> Response[Any]:
     found = await here.inbox.page(request.user, replace(query, after=start))
     if turn == "before" and not found.has_more:
         cursor = ""  # This is the first page, or less than that.
-    if request.url.query != selection.parameters(**{turn: cursor}).removeprefix("?"):
-        return redirect(request, "/inbox" + selection.parameters(**{turn: cursor}))
+    address = "/inbox" + selection.parameters(**{turn: cursor})
+    done = next((name for name in DONE if name in request.query_params), None)
+    if done:
+        address = saying(address, done)
+    if request.url.query != address.partition("?")[2]:
+        return redirect(request, address)
     leads = found.items if turn == "after" else found.items[::-1]
 
     def link(to: str, lead: LeadView, along: LeadQuery) -> str:
@@ -47,6 +54,7 @@ async def inbox(request: SignedIn) -> Response[Any]:
         found.trouble,
         place="inbox",
         selection=selection,
+        done=DONE[done] if done else "",
         leads=[] if selection.wrong else leads,
         found=found,
         count_max=COUNT_MAX,

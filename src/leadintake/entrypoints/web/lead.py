@@ -19,7 +19,7 @@ from leadintake.entrypoints.http.leads import EVENT_CURSOR, hand_out
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.pages import desk_page, redirect
-from leadintake.entrypoints.web.selection import Selection
+from leadintake.entrypoints.web.selection import Selection, saying
 from leadintake.entrypoints.web.session import RECORDS, inside
 
 EARLIER = "before"
@@ -63,7 +63,7 @@ async def discard(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
         await serving(request).app.desk.discard(request.user, parsed_id(lead_id))
     except NotQuarantined:
         return await shown(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, kept=True)
-    return redirect(request, "/inbox" + Selection.read(request).parameters())
+    return redirect(request, saying("/inbox" + Selection.read(request).parameters(), "discarded"))
 
 
 @get("/inbox/leads/{lead_id:str}/resume", opt=RECORDS)
@@ -83,7 +83,7 @@ async def ask_to_erase(request: SignedIn, lead_id: FromPath[str]) -> Response[An
 async def erase(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     """Erase the lead."""
     await serving(request).app.desk.erase(request.user, parsed_id(lead_id))
-    return redirect(request, "/inbox" + Selection.read(request).parameters())
+    return redirect(request, saying("/inbox" + Selection.read(request).parameters(), "erased"))
 
 
 @post("/inbox/deliveries/{delivery_id:str}/resend")

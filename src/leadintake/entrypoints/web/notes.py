@@ -16,7 +16,7 @@ from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.errors import error_page
 from leadintake.entrypoints.web.lead import shown
 from leadintake.entrypoints.web.pages import redirect
-from leadintake.entrypoints.web.selection import Selection
+from leadintake.entrypoints.web.selection import Selection, saying
 from leadintake.entrypoints.web.session import ask, at_desk, inside
 
 
@@ -74,5 +74,4 @@ async def _saved(request: SignedIn, draft: Draft, address: str) -> Response[Any]
         return await shown(
             request, lead_id, status=HTTPStatus.SERVICE_UNAVAILABLE, draft=draft.notes, wrong=error.detail
         )
-    saved = f"{address}{'&' if '?' in address else '?'}saved"
-    return redirect(request, f"{inside(saved)}#notes")
+    return redirect(request, f"{inside(saying(address, 'saved'))}#notes")
