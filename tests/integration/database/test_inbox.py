@@ -15,7 +15,7 @@ from leadintake.application.desk import Change
 from leadintake.application.inbox import COUNT_MAX, LATE_AFTER, Trouble
 from leadintake.application.record import record
 from leadintake.application.views import Mails
-from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Status
+from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Purpose, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, NotFound
 from leadintake.domain.lead import State
 
@@ -45,13 +45,14 @@ async def store(practice: Practice, *numbers: int, firm: UUID = FIRST_FIRM, **ch
     await practice.database.write(firm, work)
 
 
-async def owe(practice: Practice, number: int, *statuses: Status, firm: UUID = FIRST_FIRM) -> None:
-    """Store a lead with deliveries in these statuses."""
+async def owe(practice: Practice, number: int, *statuses: Status, firm: UUID = FIRST_FIRM, **changes: Any) -> None:
+    """Store a lead with deliveries in these statuses, with some facts changed."""
     owed = [
         delivery(
             100 * number + index,
             lead_id=lead(number).id,
             status=Status.HELD if status is Status.HELD else Status.PENDING,
+            **changes,
         )
         for index, status in enumerate(statuses)
     ]
@@ -269,6 +270,20 @@ async def test_failed_mail_is_trouble(practice: Practice) -> None:
 
     assert (before, after) == (Trouble(failed=2, late_since=None), Trouble(failed=1, late_since=None))
     assert lead_page.trouble == after
+
+
+async def test_a_confirmation_that_failed_is_no_trouble_for_ever(practice: Practice) -> None:
+    """It is counted until somebody has reached out; a notification that failed still is, and the list has both."""
+    attorney = await practice.user()
+    await owe(practice, 1, Status.FAILED)
+    await owe(practice, 2, Status.FAILED, purpose=Purpose.NOTIFICATION)
+    before = await trouble(practice)
+    for number in (1, 2):
+        await practice.desk.change(attorney, lead(number).id, Change(state=State.REACHED_OUT))
+    after = await trouble(practice)
+
+    assert (before.failed, after.failed) == (2, 1)
+    assert len(await practice.inbox.unsettled(GRACE)) == 2
 
 
 @pytest.mark.long

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from leadintake.adapters.sql.tables import FOR_A_PERSON, UNSETTLED, deliveries, leads
 from leadintake.application.views import DeliveryView, OwedMail
 from leadintake.domain.delivery import GIVE_UP_AFTER, Channel, Purpose, Status
+from leadintake.domain.lead import State
 
 HERE = deliveries.c.firm_id == sa.bindparam("firm")
 DUE = deliveries.c.due_at.is_not(None)
@@ -30,9 +31,12 @@ FIRST_DUE = (
     .order_by(deliveries.c.due_at)
     .limit(100)
 )
+# A confirmation to a mistyped address fails for good; once somebody has reached out, nobody misses it.
 SOME_FAILED = (
     sa.select(deliveries.c.id)
+    .join_from(deliveries, leads)
     .where(HERE, FOR_A_PERSON, deliveries.c.status == Status.FAILED)
+    .where(sa.or_(deliveries.c.purpose != Purpose.CONFIRMATION, leads.c.state == State.PENDING))
     .limit(sa.bindparam("most"))
 )
 FAILED = sa.select(sa.func.count()).select_from(SOME_FAILED.subquery())
@@ -83,7 +87,7 @@ def unsettled_counts(connection: sa.Connection, firm_id: UUID) -> dict[Status, i
 
 
 def failed(connection: sa.Connection, firm_id: UUID, at_most: int) -> int:
-    """Count up to `at_most` deliveries that failed."""
+    """Count up to `at_most` deliveries that failed, a confirmation only until somebody has reached out."""
     return connection.scalar(FAILED, {"firm": firm_id, "most": at_most}) or 0
 
 
