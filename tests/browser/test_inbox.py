@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 from tests.browser.attorneys import ATTORNEY, BOTH, VIEWS, arrive, at_desk, inspect, opened
 from tests.browser.browsing import DESKTOP, Browsing, View
-from tests.browser.inspection import weight
+from tests.browser.inspection import fits, weight
 from tests.service import Service, running
 
 COUNT = 62
@@ -143,6 +143,21 @@ def test_the_order_can_be_turned_in_a_narrow_window(at_list: Page) -> None:
     at_list.mouse.click(box["x"] + 10, box["y"] + 10)
 
     expect(at_list.locator(".leads .name").first).to_have_text("One Number61")
+
+
+@pytest.mark.parametrize("view", [View(width=width) for width in (320, 740, 940, 980)], ids=str)
+def test_a_reference_stays_on_one_line(at_list: Page) -> None:
+    """In windows of every width, so that it can be read out and copied."""
+    at_list.get_by_role("link", name="Reached out").click()
+    expect(at_list.locator(".leads tbody")).to_contain_text("by Grace Hopper")
+    lines = at_list.locator("td.reference").evaluate_all("""cells => cells.map(cell => {
+        const text = document.createRange();
+        text.selectNodeContents(cell);
+        return text.getClientRects().length;
+    })""")
+
+    assert set(lines) == {1}
+    fits(at_list)
 
 
 def test_a_late_answer_changes_nothing(at_list: Page) -> None:
