@@ -210,6 +210,20 @@ def test_a_file_can_be_taken_back(page: Page, cv: Path) -> None:
     expect(page.locator("#chosen")).to_be_hidden()
 
 
+def test_the_name_of_a_file_that_is_read_from_right_to_left(page: Page, cv: Path) -> None:
+    """It stays apart from its size, which stands behind it."""
+    fill(page, cv.rename(cv.with_name("\u05e7\u05d5\u05e8\u05d5\u05ea 2026.pdf")))
+    name = page.locator("#chosen bdi")
+    is_behind = name.evaluate("""name => {
+        const size = document.createRange();
+        size.selectNode(name.nextSibling);
+        return size.getBoundingClientRect().left >= name.getBoundingClientRect().right;
+    }""")
+
+    expect(name).to_have_text("\u05e7\u05d5\u05e8\u05d5\u05ea 2026.pdf")
+    assert is_behind
+
+
 @pytest.mark.parametrize("target", ["#resume", "#enquiry", "h1"])
 def test_a_file_can_be_dropped_anywhere(page: Page, cv: Path, target: str) -> None:
     """Also beside its field, where the browser would leave the page for it."""

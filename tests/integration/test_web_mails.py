@@ -130,7 +130,7 @@ def test_order(office: Service) -> None:
 
 def test_sent_again(office: Service) -> None:
     """A failed mail is tried once more, and fails again; two people who press the button at once see no error."""
-    submitted(office, "no@example.org")
+    lead_id, _ = submitted(office, "no@example.org")
     client = signed_in(office, ATTORNEY)
     failed = group(client.get("/inbox/mails").text, "Failed")
     answers = [resend(client, failed), resend(client, failed)]
@@ -139,6 +139,7 @@ def test_sent_again(office: Service) -> None:
 
     assert [answer.headers["location"] for answer in answers] == ["/inbox/mails?again"] * 2
     assert re.search("[23] attempts so far", text_of(again))
+    assert re.search(r"no@example\.org attempt [23] ", text_of(client.get(f"/inbox/leads/{lead_id}").text))
 
 
 @pytest.mark.long

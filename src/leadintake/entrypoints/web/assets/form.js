@@ -65,7 +65,7 @@ function showChosen() {
   const [file] = resume.files;
   find("again")?.remove();
   chosen.hidden = !file;
-  chosen.firstChild.textContent = file && `${file.name}, ${inUnits(file.size)}`;
+  if (file) chosen.firstChild.replaceChildren(make("bdi", file.name), `, ${inUnits(file.size)}`);
   remove.textContent = file && `Remove ${file.name}`;
   mark("resume", file && faultOf("resume"), "alert");
 }
