@@ -3,10 +3,11 @@
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
+from math import gcd
 from pathlib import Path
 
 import pytest
-from benchmarks.leads import Maker, Rows, owe
+from benchmarks.leads import REFERENCES_APART, Maker, Rows, owe
 from benchmarks.prospects import prospects
 from tests.documents import pdf
 from tests.machine import Machine
@@ -18,6 +19,7 @@ from leadintake.application.views import LeadView
 from leadintake.domain.delivery import Status
 from leadintake.domain.events import EventKind
 from leadintake.domain.search import words
+from leadintake.domain.values import REFERENCE_BITS
 
 LEADS = 30
 
@@ -45,6 +47,15 @@ def insert(machine: Machine) -> list[Rows]:
         for rows in batches:
             rows.insert(database)
     return batches
+
+
+def test_no_reference_comes_twice() -> None:
+    """They go around all that there are, and so meet none again before the last."""
+    made = Maker(since=0, apart=1, admin_id=b"")
+    codes = [lead[2] for rows in made.batches(LEADS, 7) for lead in rows.leads]
+
+    assert len(set(codes)) == LEADS
+    assert gcd(REFERENCES_APART, 2**REFERENCE_BITS) == 1
 
 
 def test_they_are_listed_and_found(machine: Machine) -> None:
