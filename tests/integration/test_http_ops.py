@@ -105,12 +105,21 @@ def test_database_that_fails(tmp_path: Path, anyone: httpx.Client) -> None:
         assert all(int(answer.headers["retry-after"]) for answer in (ready, submitted, token))
 
 
+async def stubborn() -> None:
+    """Hang, also when told to stop."""
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.sleep(60)
+
+
 @pytest.mark.long
-def test_files_that_hang(tmp_path: Path) -> None:
-    """A part that does not answer in two seconds is not ready."""
+@pytest.mark.parametrize("hangs", [lambda: asyncio.sleep(60), stubborn])
+def test_files_that_hang(tmp_path: Path, hangs: Callable[[], Any]) -> None:
+    """A part that does not answer in two seconds is not ready, however long it takes to give it up."""
 
     def broken(app: App) -> App:
-        files: Any = Broken(lambda: asyncio.sleep(60))
+        files: Any = Broken(hangs)
         return replace(app, files=files)
 
     with running(tmp_path / "data", broken) as service:
