@@ -38,6 +38,12 @@ async def surprise() -> None:
     raise RuntimeError("postgresql://user:secret@db")
 
 
+def server_errors(client: httpx.Client) -> float:
+    """How many the metrics tell of."""
+    lines = client.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("leadintake_server_errors_total "))
+
+
 @pytest.mark.parametrize("path", ["/health", "/health/live"])
 def test_alive(anyone: httpx.Client, path: str) -> None:
     """Whatever the Host, a process that answers is alive."""
@@ -166,6 +172,21 @@ class TestMetrics:
         assert 'leadintake_outbox_deliveries{status="held"}' in answer.text
         assert "8e3ac7ab" not in answer.text
         assert "PROPFIND" not in answer.text
+
+    def test_counts_server_errors_from_none_on(self, tmp_path: Path) -> None:
+        """Their series is there before the first, else an alert on its increase does not see that one."""
+
+        def broken(app: App) -> App:
+            accounts: Any = Broken(surprise)
+            return replace(app, accounts=accounts)
+
+        with running(tmp_path / "data", broken) as service:
+            client = service.client("x")
+            before = server_errors(client)
+            client.get("/leads")
+            client.get("/nothing")
+
+            assert server_errors(client) == before + 1
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
     def test_not_for_who_comes_through_a_proxy(self, anyone: httpx.Client, header: str) -> None:

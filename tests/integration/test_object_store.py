@@ -532,13 +532,15 @@ def memory() -> int:
         ("s3://bucket", {"aws_endpoint_url": "store:9000"}, "AWS_ENDPOINT_URL is 'store:9000'. Give an address"),
         ("s3://bucket", {"aws_endpoint_url_s3": ""}, "AWS_ENDPOINT_URL_S3 is ''. Give an address such as"),
         ("s3://bucket", {"aws_endpoint": "https://:9000"}, "AWS_ENDPOINT is 'https://:9000'. Give an address such as"),
+        ("s3://bucket", {"aws_endpoint": "https://[::1"}, "AWS_ENDPOINT is 'https://[::1'. Give an address such as"),
+        ("s3://bucket", {"aws_endpoint": "https://s3:x"}, "AWS_ENDPOINT is 'https://s3:x'. Give an address such as"),
         ("az://container", {"azure_endpoint": "store"}, "AZURE_ENDPOINT is 'store'. Give an address such as"),
         ("s3://bucket", {"aws_allow_http": "perhaps"}, 'failed to parse "perhaps" as boolean'),
         ("s3://bucket", {"aws_endpoint": "https://a", "aws_endpoint_url": "https://b"}, "Duplicate key aws_endpoint"),
         ("gs://bucket", {"google_service_account": "/nowhere"}, "GCP credential error: Unable to open service account"),
         ("az://container", {}, "Account must be specified"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 async def test_options_that_make_no_sense(url: str, options: dict[str, str], why: str) -> None:
     """They are told at the start, in one line."""

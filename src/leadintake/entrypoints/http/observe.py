@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from http import HTTPStatus
 
 import structlog
 from litestar.enums import HttpMethod, ScopeType
@@ -50,6 +51,7 @@ SECURITY_HEADERS = (
 STRICT_TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 requests = Counter("leadintake_requests", "Requests by route, method and status", ["route", "method", "status"])
+server_errors = Counter("leadintake_server_errors", "Answers with a status of 500 and more")
 durations = Histogram(
     "leadintake_request_duration_seconds", "Time to the end of the answer", ["route"], buckets=BUCKETS
 )
@@ -140,6 +142,8 @@ def _record(scope: HTTPScope, method: str, status: int, duration: float) -> None
     route: str = scope.get("path_template", "unmatched")
     method = method if method in KNOWN_METHODS else "other"
     _count_of(route, method, status).inc()
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        server_errors.inc()
     _durations_of(route).observe(duration)
     client = scope["client"]
     user = scope.get("user")
