@@ -12,7 +12,7 @@ from leadintake.adapters.mail.smtp import LIMITS
 from leadintake.adapters.sql import postgres
 from leadintake.adapters.sql.sqlite_connections import LOCK_TIMEOUT_MS
 from leadintake.domain import delivery
-from leadintake.entrypoints import outbox, worker
+from leadintake.entrypoints import sender, worker
 from leadintake.entrypoints.commands.serve import DRAIN_SECONDS
 from leadintake.entrypoints.commands.worker import GRACE
 from leadintake.entrypoints.errors import BY_SLUG
@@ -27,7 +27,7 @@ LOGGED = re.compile(r'\blog(?:ger)?\.(?:info|warning|error|exception)\(\s*"(\w+)
 def test_events_of_the_log() -> None:
     """The page has every event that the source logs, and no other."""
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
-    outcomes = {event for _, event in outbox.ENDS.values()}
+    outcomes = {event for _, event in sender.ENDS.values()}
     failures = {slug.replace("-", "_") for slug, meaning in BY_SLUG.items() if meaning.status in {500, 503}}
     every = {*LOGGED.findall(source), *outcomes, *failures}
 
@@ -63,7 +63,7 @@ def test_times() -> None:
         ["first delay before another try", shown(delivery.FIRST_DELAY, "seconds")],
         ["longest delay before another try", shown(delivery.LONGEST_DELAY, "hours")],
         ["a mail is given up", shown(delivery.GIVE_UP_AFTER, "days")],
-        ["the worker looks for mail that was not announced to it", f"every {outbox.LONGEST_SLEEP:g} seconds"],
+        ["the worker looks for mail that was not announced to it", f"every {sender.LONGEST_SLEEP:g} seconds"],
         ["a command or the service waits for SQLite to be free", f"{LOCK_TIMEOUT_MS // 1000} seconds"],
         [
             "PostgreSQL may take to take a connection, and to answer a statement",

@@ -19,7 +19,7 @@ from tests.forked import Forked
 from tests.machine import Machine, refusal
 from tests.service import form
 
-from leadintake.entrypoints.outbox import LONGEST_SLEEP
+from leadintake.entrypoints.sender import LONGEST_SLEEP
 
 pytestmark = pytest.mark.long
 

@@ -18,7 +18,7 @@ from leadintake.application.dispatch import Dispatch
 from leadintake.application.owing import MailRules, Owing
 from leadintake.domain.delivery import LEASE, SEND_TIMEOUT
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
-from leadintake.entrypoints.outbox import AHEAD, GATHERING, LONGEST_WAIT
+from leadintake.entrypoints.sender import AHEAD, GATHERING, LONGEST_WAIT
 from leadintake.entrypoints.worker import running
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import structlog
 
 from leadintake.application.app import App
 from leadintake.entrypoints.channel import FIRST_PAUSE
-from leadintake.entrypoints.outbox import Outbox
+from leadintake.entrypoints.sender import Sender
 
 GRACE = 5.0
 """Seconds that letters in flight get to arrive in; `serve` has waited up to 20 for requests before."""
@@ -38,8 +38,8 @@ async def running(
     What has not arrived by then is broken off, and sent again with the same Message-ID. `first_pause` is for how many
     seconds nothing is sent when the channel turns out to be down.
     """
-    outbox = Outbox(app.dispatch, wake, first_pause)
-    sending = asyncio.create_task(outbox.run(settling), name="outbox")
+    sender = Sender(app.dispatch, wake, first_pause)
+    sending = asyncio.create_task(sender.run(settling), name="sender")
     housekeeping = [
         asyncio.create_task(_every(SWEEP_EVERY, "sweep", app.retention.sweep), name="sweep"),
         asyncio.create_task(_every(PRUNE_EVERY, "prune", app.retention.prune), name="prune"),
@@ -50,7 +50,7 @@ async def running(
     finally:
         for task in housekeeping:
             task.cancel()
-        outbox.stop()
+        sender.stop()
         await asyncio.wait([sending], timeout=grace)
         sending.cancel()
         await asyncio.gather(sending, *housekeeping, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The outbox: what is owed goes out as soon as it is due, and the log says what became of it."""
+"""The sender: what is owed goes out as soon as it is due, and the log says what became of it."""
 
 import asyncio
 import logging
@@ -49,7 +49,7 @@ deliveries = Counter("leadintake_deliveries", "Attempts to send, by how they end
 heartbeat = Gauge("leadintake_worker_heartbeat_timestamp_seconds", "When the worker last looked for something to send")
 
 
-class Outbox:
+class Sender:
     """Claims deliveries a little ahead of those that go out, each by itself, so that a slow one delays no other."""
 
     def __init__(self, dispatch: Dispatch, wake: asyncio.Event, first_pause: float) -> None:
