@@ -14,7 +14,7 @@ from importlib import import_module
 import sqlalchemy as sa
 
 constants = [argument.partition("=") for argument in sys.argv[1:] if "=" in argument]
-MODULES = ("domain.delivery", "entrypoints.channel", "entrypoints.sender", "entrypoints.worker")
+MODULES = ("domain.delivery", "entrypoints.circuit_breaker", "entrypoints.sender", "entrypoints.worker")
 for module in MODULES:  # Each takes over what the others have.
     found = import_module(f"leadintake.{module}")
     for name, _, seconds in constants:

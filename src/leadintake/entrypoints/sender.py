@@ -13,7 +13,7 @@ from leadintake.application.database import Letter
 from leadintake.application.dispatch import Dispatch
 from leadintake.domain.delivery import LEASE, Status
 from leadintake.domain.errors import ChannelDown
-from leadintake.entrypoints.channel import Channel
+from leadintake.entrypoints.circuit_breaker import CircuitBreaker
 
 GATHERING = 0.05
 """Seconds between being woken and looking, so that one claim takes what many submissions of a rush hour owe.
@@ -55,7 +55,7 @@ class Sender:
     def __init__(self, dispatch: Dispatch, wake: asyncio.Event, first_pause: float) -> None:
         self._dispatch = dispatch
         self._wake = wake
-        self._channel = Channel(AHEAD * dispatch.mailer.at_once, first_pause)
+        self._breaker = CircuitBreaker(AHEAD * dispatch.mailer.at_once, first_pause)
         self._places = asyncio.Semaphore(dispatch.mailer.at_once)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._rescue: asyncio.Task[None] | None = None
@@ -73,7 +73,7 @@ class Sender:
                 heartbeat.set_to_current_time()
                 self._wake.clear()
                 try:
-                    pause = self._channel.pause or await self._start_what_is_due()
+                    pause = self._breaker.pause or await self._start_what_is_due()
                     failures = 0
                 except Exception:
                     log.exception("outbox_unavailable")
@@ -103,7 +103,7 @@ class Sender:
         self._more_is_due = self._has_enough()
         if self._more_is_due:
             return LONGEST_SLEEP
-        room, now = self._channel.takes - len(self._in_flight), self._dispatch.now()
+        room, now = self._breaker.capacity - len(self._in_flight), self._dispatch.now()
         claimed = await self._dispatch.claim(room, rescue=self._rescue is None, is_idle=not self._in_flight)
         if claimed and self._is_stopping:
             await self._dispatch.give_back(claimed)
@@ -125,7 +125,7 @@ class Sender:
 
     def _has_enough(self) -> bool:
         """Whether nothing has to be claimed until half of the letters are out. More is claimed while the others go."""
-        return len(self._in_flight) > self._channel.takes // 2
+        return len(self._in_flight) > self._breaker.capacity // 2
 
     def _make_room(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
@@ -151,7 +151,7 @@ class Sender:
         """
         with suppress(asyncio.CancelledError):  # While it waits; from then on, `_send` sees to that.
             async with self._places:
-                is_open = not self._is_stopping and not self._channel.pause
+                is_open = not self._is_stopping and not self._breaker.pause
                 if is_open and self._dispatch.now() - claimed_at < LONGEST_WAIT:
                     await self._send(letter, token)
                     return
@@ -174,7 +174,7 @@ class Sender:
             except asyncio.CancelledError:
                 outcome = await self._dispatch.break_off(letter, token)
         except ChannelDown as down:
-            self._channel.went_down(down.reason)
+            self._breaker.went_down(down.reason)
             self._wake.set()  # It is due again, which it was not when the worker went to sleep.
             return
         except (Exception, asyncio.CancelledError):
@@ -182,7 +182,7 @@ class Sender:
             deliveries.labels(letter.purpose.value, "unsettled").inc()
             return
         if outcome.status is Status.SENT:  # A refusal often repeats the address; it is kept with the delivery.
-            self._channel.worked()
+            self._breaker.worked()
             facts["answer"] = outcome.answer
         if not outcome.is_settled:
             log.warning("delivery_claim_lost", was_sent=outcome.status is Status.SENT, **facts)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from leadintake.application.app import App
-from leadintake.entrypoints.channel import FIRST_PAUSE
+from leadintake.entrypoints.circuit_breaker import FIRST_PAUSE
 from leadintake.entrypoints.sender import Sender
 
 GRACE = 5.0

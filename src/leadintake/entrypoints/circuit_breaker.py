@@ -1,4 +1,4 @@
-"""Whether the way out is open: when it is down, letters wait for it, and it is tried with one at a time."""
+"""The circuit breaker of the mail channel: while that is down, letters wait, and it is tried with one at a time."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 paused = Gauge("leadintake_channel_paused", "1 while no mail goes out until somebody mends the way it takes")
 
 
-class Channel:
+class CircuitBreaker:
     """How many letters may be under way: `width`, but none while a pause lasts, and one from then until one arrived."""
 
     def __init__(self, width: int, first_pause: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -28,7 +28,7 @@ class Channel:
         paused.set(0)
 
     @property
-    def takes(self) -> int:
+    def capacity(self) -> int:
         """How many letters may be under way at once, when no pause lasts."""
         return 1 if self._pause else self._width
 

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from leadintake.entrypoints.channel import FIRST_PAUSE, LONGEST_PAUSE, Channel
+from leadintake.entrypoints.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
 
 WIDTH = 8
 
@@ -33,23 +33,23 @@ def events(logs: list[MutableMapping[str, Any]]) -> list[str]:
 
 def test_open() -> None:
     """A channel that nothing is known of takes as many letters as it is wide, and what arrives is no news."""
-    channel = Channel(WIDTH, FIRST_PAUSE, Clock())
+    breaker = CircuitBreaker(WIDTH, FIRST_PAUSE, Clock())
     with capture_logs() as logs:
-        channel.worked()
+        breaker.worked()
 
-    assert (channel.takes, channel.pause, gauge(), logs) == (WIDTH, 0, 0, [])
+    assert (breaker.capacity, breaker.pause, gauge(), logs) == (WIDTH, 0, 0, [])
 
 
 def test_an_hour_of_wrong_passwords() -> None:
     """Pauses double up to about a minute, so that a server is asked some sixty times in an hour; it is logged once."""
     clock = Clock()
-    channel = Channel(WIDTH, FIRST_PAUSE, clock)
+    breaker = CircuitBreaker(WIDTH, FIRST_PAUSE, clock)
     pauses = list[float]()
     with capture_logs() as logs:
         while clock.at < 1000 + 3600:
-            channel.went_down("535 wrong password")
-            pauses.append(channel.pause)
-            clock.at += channel.pause
+            breaker.went_down("535 wrong password")
+            pauses.append(breaker.pause)
+            clock.at += breaker.pause
 
     assert pauses[:6] == [FIRST_PAUSE, 8, 16, 32, LONGEST_PAUSE, LONGEST_PAUSE]
     assert len(pauses) < 65
@@ -60,32 +60,32 @@ def test_an_hour_of_wrong_passwords() -> None:
 def test_letters_that_were_under_way_say_nothing_new() -> None:
     """When many letters meet the same failure, or one that began before it arrives, the pause stays as it is."""
     clock = Clock()
-    channel = Channel(WIDTH, FIRST_PAUSE, clock)
-    channel.went_down("535 wrong password")
+    breaker = CircuitBreaker(WIDTH, FIRST_PAUSE, clock)
+    breaker.went_down("535 wrong password")
     clock.at += 1
-    channel.went_down("535 wrong password")
-    channel.worked()
+    breaker.went_down("535 wrong password")
+    breaker.worked()
 
-    assert channel.pause == FIRST_PAUSE - 1
+    assert breaker.pause == FIRST_PAUSE - 1
     assert gauge() == 1
 
 
 def test_one_letter_tries_it() -> None:
     """After a pause one letter may go out; when it arrives, all may, and the next failure begins with a short pause."""
     clock = Clock()
-    channel = Channel(WIDTH, FIRST_PAUSE, clock)
+    breaker = CircuitBreaker(WIDTH, FIRST_PAUSE, clock)
     with capture_logs() as logs:
         for _ in range(3):
-            channel.went_down("535 wrong password")
-            clock.at += channel.pause
-        trying = channel.takes
-        channel.worked()
-        mended = (channel.takes, channel.pause, gauge())
-        channel.went_down("535 wrong password")
+            breaker.went_down("535 wrong password")
+            clock.at += breaker.pause
+        trying = breaker.capacity
+        breaker.worked()
+        mended = (breaker.capacity, breaker.pause, gauge())
+        breaker.went_down("535 wrong password")
 
     assert trying == 1
     assert mended == (WIDTH, 0.0, 0.0)
-    assert channel.pause == FIRST_PAUSE
+    assert breaker.pause == FIRST_PAUSE
     assert events(logs) == ["channel_paused", "channel_resumed", "channel_paused"]
 
 
@@ -93,8 +93,8 @@ def test_one_letter_tries_it() -> None:
 def test_a_pause_ends_by_itself(later: float) -> None:
     """Nothing has to happen for a pause to be over."""
     clock = Clock()
-    channel = Channel(WIDTH, FIRST_PAUSE, clock)
-    channel.went_down("535 wrong password")
+    breaker = CircuitBreaker(WIDTH, FIRST_PAUSE, clock)
+    breaker.went_down("535 wrong password")
     clock.at += FIRST_PAUSE + later
 
-    assert (channel.pause, channel.takes) == (0, 1)
+    assert (breaker.pause, breaker.capacity) == (0, 1)
