@@ -63,9 +63,19 @@ class Practice:
     def intake(self) -> Intake:
         """Takes submissions. It is the same until something changes, so that those who wait can share a transaction."""
         intake = Intake(
-            FIRST_FIRM, self.database, self.files, frozenset({Kind.PDF}), SOONEST, self.owing, parse_address,
-            self.clock, self.new_id, self.draw, self.wake, self.hear,
-        )  # fmt: skip
+            firm_id=FIRST_FIRM,
+            database=self.database,
+            files=self.files,
+            kinds=frozenset({Kind.PDF}),
+            soonest=SOONEST,
+            owing=self.owing,
+            address=parse_address,
+            now=self.clock,
+            new_id=self.new_id,
+            random_bits=self.draw,
+            wake=self.wake,
+            on_quarantine=self.hear,
+        )
         if self._intake != intake:
             self._intake = intake
         return self._intake
@@ -103,7 +113,14 @@ class Practice:
     @property
     def retention(self) -> Retention:
         """Clears away."""
-        return Retention(FIRST_FIRM, self.database, self.files, self.clock, SWEEP_AFTER, self.keep_for)
+        return Retention(
+            firm_id=FIRST_FIRM,
+            database=self.database,
+            files=self.files,
+            now=self.clock,
+            sweep_after=SWEEP_AFTER,
+            keep_for=self.keep_for,
+        )
 
     def draw(self, _bits: int) -> int:
         """What chance says next."""

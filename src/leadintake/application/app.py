@@ -14,7 +14,7 @@ from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """What entrypoints call.
 

@@ -29,7 +29,7 @@ class Trouble:
     late_since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InboxPage:
     """Some leads, with how the mails of each are, and what is there to know about all.
 
@@ -45,7 +45,7 @@ class InboxPage:
     trouble: Trouble
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeadPage:
     """One lead with all that belongs to it, and its neighbours in the list that it was opened from.
 
@@ -76,14 +76,15 @@ class Inbox:
         def work(tx: Transaction) -> InboxPage:
             found = tx.leads.page(replace(query, limit=query.limit + 1))
             items = found[: query.limit]
+            newest = tx.leads.page(LeadQuery(limit=1))
             return InboxPage(
-                items,
-                len(found) > query.limit,
-                _mails(tx, [lead.id for lead in items]),
-                {state: tx.leads.count(LeadQuery(state=state, limit=COUNT_MAX)) for state in State},
-                tx.leads.count(LeadQuery(quarantined=True, limit=COUNT_MAX)),
-                next((Position(lead.created_at, lead.id) for lead in tx.leads.page(LeadQuery(limit=1))), None),
-                _trouble(tx, now),
+                items=items,
+                has_more=len(found) > query.limit,
+                mails=_mails(tx, [lead.id for lead in items]),
+                counts={state: tx.leads.count(LeadQuery(state=state, limit=COUNT_MAX)) for state in State},
+                quarantined=tx.leads.count(LeadQuery(quarantined=True, limit=COUNT_MAX)),
+                newest=Position(newest[0].created_at, newest[0].id) if newest else None,
+                trouble=_trouble(tx, now),
             )
 
         return await self.database.read(user.firm_id, work)
@@ -103,13 +104,13 @@ class Inbox:
             onwards = replace(query, limit=1, after=Position(lead.created_at, lead.id))
             backwards = replace(onwards, oldest_first=not query.oldest_first)
             return LeadPage(
-                lead,
-                events[-EVENTS_SHOWN:],
-                len(events) > EVENTS_SHOWN,
-                tx.outbox.of_lead(lead_id),
-                _first(tx, backwards),
-                _first(tx, onwards),
-                _trouble(tx, now),
+                lead=lead,
+                events=events[-EVENTS_SHOWN:],
+                has_earlier=len(events) > EVENTS_SHOWN,
+                deliveries=tx.outbox.of_lead(lead_id),
+                previous=_first(tx, backwards),
+                next=_first(tx, onwards),
+                trouble=_trouble(tx, now),
             )
 
         return await self.database.read(user.firm_id, work)

@@ -73,7 +73,7 @@ class Enquiry:
     key: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
     """Takes submissions of these kinds of files. What comes back within `soonest` is suspicious.
 
@@ -103,8 +103,17 @@ class Intake:
         resume = await upload.keep(partial(self._resume, form.file_name, wrong))
 
         now = self.now()
-        lead = Lead(self.new_id(), "", first_name, last_name, email, resume, created_at=now, updated_at=now)
-        lead.quarantine = suspicion(first_name, last_name, form.way(now), self.soonest)
+        lead = Lead(
+            id=self.new_id(),
+            reference="",  # Drawn anew with each attempt to store it.
+            first_name=first_name,
+            last_name=last_name,
+            email=email,
+            resume=resume,
+            created_at=now,
+            updated_at=now,
+            quarantine=suspicion(first_name, last_name, form.way(now), self.soonest),
+        )
         try:
             receipt = await self._store(Enquiry(lead, form.notice, key))
         except Unavailable as error:

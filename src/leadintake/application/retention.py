@@ -19,7 +19,7 @@ PORTION = 100
 """Leads that are looked up at once, to be erased one by one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     """Run now and then by the worker. Without `keep_for`, no lead is ever too old."""
 

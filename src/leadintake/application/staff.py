@@ -127,5 +127,11 @@ class Staff:
 def view(user: User) -> UserView:
     """A user as shown."""
     return UserView(
-        user.id, user.email, user.full_name, user.role, user.is_active, user.created_at, user.password_expires_at
+        id=user.id,
+        email=user.email,
+        full_name=user.full_name,
+        role=user.role,
+        is_active=user.is_active,
+        created_at=user.created_at,
+        password_expires_at=user.password_expires_at,
     )

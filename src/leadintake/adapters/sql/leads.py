@@ -62,17 +62,30 @@ class SqlLeads:
         if self._locks:
             self._connection.execute(sa.select(leads.c.id).where(self._is(lead_id)).with_for_update())
         row = self._one(ONE, lead_id)
+        resume = Resume(
+            path=row.resume_path,
+            name=row.resume_name,
+            kind=Kind(row.resume_kind),
+            size=row.resume_size,
+            sha256=row.resume_sha256,
+            flags=frozenset(map(Flag, row.resume_flags.split())),
+        )
         by, at = row.reached_out_by, row.reached_out_at
         return Lead(
-            row.id, row.reference, row.first_name, row.last_name, row.email,
-            Resume(
-                row.resume_path, row.resume_name, Kind(row.resume_kind),
-                row.resume_size, row.resume_sha256, frozenset(map(Flag, row.resume_flags.split())),
-            ),
-            row.created_at, row.updated_at, State(row.state), row.notes,
-            Handled(by, row.reached_out_name, at) if by else None, row.version,
-            tuple(map(Reason, (row.quarantine or "").split())),
-        )  # fmt: skip
+            id=row.id,
+            reference=row.reference,
+            first_name=row.first_name,
+            last_name=row.last_name,
+            email=row.email,
+            resume=resume,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            state=State(row.state),
+            notes=row.notes,
+            reached_out=Handled(by, row.reached_out_name, at) if by else None,
+            version=row.version,
+            quarantine=tuple(map(Reason, (row.quarantine or "").split())),
+        )
 
     def save(self, lead: Lead) -> None:
         """Store what changed."""

@@ -46,11 +46,17 @@ COUNTS = sa.select(deliveries.c.status, sa.func.count()).where(HERE, UNSETTLED).
 def view(row: sa.Row[Any]) -> DeliveryView:
     """A row of deliveries as it is shown."""
     status = Status(row.status)
-    next_attempt_at = row.due_at if status is Status.PENDING else None
     return DeliveryView(
-        row.id, Channel(row.channel), Purpose(row.purpose), row.recipient, status,
-        row.attempts, next_attempt_at, row.sent_at, row.last_error,
-    )  # fmt: skip
+        id=row.id,
+        channel=Channel(row.channel),
+        purpose=Purpose(row.purpose),
+        recipient=row.recipient,
+        status=status,
+        attempts=row.attempts,
+        next_attempt_at=row.due_at if status is Status.PENDING else None,
+        sent_at=row.sent_at,
+        last_error=row.last_error,
+    )
 
 
 def of_lead(connection: sa.Connection, firm_id: UUID, lead_id: UUID) -> list[DeliveryView]:

@@ -93,11 +93,16 @@ class SqlPeople:
         rows = self._connection.execute(sa.select(users).where(self._ours).order_by(users.c.created_at, users.c.id))
         return [
             UserView(
-                row.id, row.email, row.full_name, Role(row.role),
-                row.is_active, row.created_at, row.password_expires_at,
+                id=row.id,
+                email=row.email,
+                full_name=row.full_name,
+                role=Role(row.role),
+                is_active=row.is_active,
+                created_at=row.created_at,
+                password_expires_at=row.password_expires_at,
             )
             for row in rows
-        ]  # fmt: skip
+        ]
 
     def told_of_leads(self) -> list[str]:
         """The addresses of all active users."""
@@ -182,6 +187,12 @@ def _session(database: str, *, locks: bool) -> sa.Select[Any]:
 
 def _user(row: sa.Row[tuple[object, ...]]) -> User:
     return User(
-        row.id, row.firm_id, row.email, row.full_name, Role(row.role),
-        row.is_active, row.created_at, row.password_expires_at,
-    )  # fmt: skip
+        id=row.id,
+        firm_id=row.firm_id,
+        email=row.email,
+        full_name=row.full_name,
+        role=Role(row.role),
+        is_active=row.is_active,
+        created_at=row.created_at,
+        password_expires_at=row.password_expires_at,
+    )

@@ -61,29 +61,36 @@ async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[
         tokens = JwtTokens(secret_keys, issuer=settings.base_url)
         owing = Owing(_mail_rules(settings), new_id)
         yield App(
-            Intake(
-                FIRST_FIRM,
-                database,
-                files,
-                settings.resume_types,
-                settings.form_seconds,
-                owing,
-                parse_address,
-                now,
-                new_id,
-                random_bits,
-                wake,
-                tell,
+            intake=Intake(
+                firm_id=FIRST_FIRM,
+                database=database,
+                files=files,
+                kinds=settings.resume_types,
+                soonest=settings.form_seconds,
+                owing=owing,
+                address=parse_address,
+                now=now,
+                new_id=new_id,
+                random_bits=random_bits,
+                wake=wake,
+                on_quarantine=tell,
             ),
-            Inbox(database, now),
-            Desk(database, files, owing, now, wake),
-            Accounts(FIRST_FIRM, database, passwords, tokens, now, new_id),
-            Staff(database, passwords, parse_address, now, new_id, new_password),
-            Dispatch(FIRST_FIRM, database, mailer, owing, now, new_id, _jitter),
-            Retention(FIRST_FIRM, database, files, now, settings.sweep_after, _keep_for(settings)),
-            database,
-            files,
-            [derive(secret_key, "cursor") for secret_key in secret_keys],
+            inbox=Inbox(database, now),
+            desk=Desk(database, files, owing, now, wake),
+            accounts=Accounts(FIRST_FIRM, database, passwords, tokens, now, new_id),
+            staff=Staff(database, passwords, parse_address, now, new_id, new_password),
+            dispatch=Dispatch(FIRST_FIRM, database, mailer, owing, now, new_id, _jitter),
+            retention=Retention(
+                firm_id=FIRST_FIRM,
+                database=database,
+                files=files,
+                now=now,
+                sweep_after=settings.sweep_after,
+                keep_for=_keep_for(settings),
+            ),
+            database=database,
+            files=files,
+            sealing_keys=[derive(secret_key, "cursor") for secret_key in secret_keys],
         )
 
 
@@ -102,10 +109,10 @@ def _jitter() -> float:
 
 def _mail_rules(settings: Settings) -> MailRules:
     return MailRules(
-        wire_address(settings.mail_from).rpartition("@")[2],
-        settings.attorney_email,
-        _limit(settings.confirmations_per_address),
-        _limit(settings.confirmations_total),
+        domain=wire_address(settings.mail_from).rpartition("@")[2],
+        attorney_email=settings.attorney_email,
+        confirmations_per_mailbox=_limit(settings.confirmations_per_address),
+        confirmations_total=_limit(settings.confirmations_total),
     )
 
 

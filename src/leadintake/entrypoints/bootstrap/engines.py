@@ -122,12 +122,12 @@ def _smtp(settings: Settings) -> "SmtpMailer":
     from leadintake.adapters.mail.smtp import SmtpMailer
 
     server = Server(
-        settings.smtp_host or "",
-        settings.smtp_port,
-        settings.mail_from,
-        settings.smtp_tls,
-        settings.smtp_username,
-        settings.smtp_password or "",
+        host=settings.smtp_host or "",
+        port=settings.smtp_port,
+        sender=settings.mail_from,
+        tls=settings.smtp_tls,
+        username=settings.smtp_username,
+        password=settings.smtp_password or "",
     )
     return SmtpMailer(_renderer(settings), server)
 

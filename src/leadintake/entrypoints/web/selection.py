@@ -58,8 +58,8 @@ class Selection:
     def query(self) -> LeadQuery:
         """The same as the application asks it."""
         return LeadQuery(
-            STATES[self.tab],
-            self.words,
+            state=STATES[self.tab],
+            words=self.words,
             oldest_first=self.oldest_first,
             limit=PAGE_SIZE,
             quarantined=self.tab == Tab.QUARANTINE,
