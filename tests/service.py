@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -141,11 +141,10 @@ def running(
 
     @asynccontextmanager
     async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[App]:
-        async with bootstrap.opened(settings, wake) as app:
-            with closing(passwords(settings.firm_name)) as hashing:
-                served = with_passwords(app, hashing)
-                started.append((served, asyncio.get_running_loop()))
-                yield change(served)
+        async with bootstrap.opened(settings, wake) as app, aclosing(passwords(settings.firm_name)) as hashing:
+            served = with_passwords(app, hashing)
+            started.append((served, asyncio.get_running_loop()))
+            yield change(served)
 
     options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
     server = uvicorn.Server(uvicorn.Config(create_app(loaded, opened), http=http, port=0, lifespan="on", **options))

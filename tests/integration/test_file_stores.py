@@ -46,7 +46,7 @@ async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         s3 = request.getfixturevalue("s3")
         store = ObjectFiles(s3.url(), s3.options, LIMIT, look, str)
     yield store
-    store.close()
+    await store.aclose()
 
 
 async def store(files: FileStore, path: str, chunks: Iterable[bytes]) -> Received:

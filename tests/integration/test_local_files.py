@@ -41,7 +41,7 @@ async def files(folder: Path) -> AsyncIterator[LocalFiles]:
     store = LocalFiles(folder, len(CONTENT), lambda _: Finding(Kind.PDF))
     before = open_files(folder)
     yield store
-    store.close()
+    await store.aclose()
     assert open_files(folder) == before
     assert [name for name in names(folder) if name.endswith(".part")] == []
 
@@ -124,7 +124,7 @@ async def test_a_small_limit_is_said_as_it_is(folder: Path) -> None:
     async with files.receive() as upload:
         with pytest.raises(TooLarge, match=r"larger than 97.6 kB\."):
             await upload.write(bytes(100_001))
-    files.close()
+    await files.aclose()
 
 
 async def test_no_file_is_made_before_a_buffer_is_full(files: LocalFiles, folder: Path) -> None:
@@ -250,8 +250,8 @@ async def test_a_store_without_room_for_one_more_file_is_not_ready(tmp_path: Pat
         await vast.ping()
     with limited(resource.RLIMIT_FSIZE, 0), pytest.raises(Unavailable):
         await roomy.ping()
-    roomy.close()
-    vast.close()
+    await roomy.aclose()
+    await vast.aclose()
 
     assert names(tmp_path) == []
 
@@ -275,7 +275,7 @@ async def test_a_cancelled_upload_waits_for_its_thread(files: LocalFiles, folder
         await upload
     during = names(folder)
     leave.set()
-    files.close()
+    await files.aclose()
 
     assert len(during) == 1
     assert seen == [CONTENT]
@@ -291,7 +291,7 @@ async def test_an_upload_cancelled_at_any_turn_leaves_nothing(files: LocalFiles,
     was_kept = upload.done()
     upload.cancel()
     await asyncio.wait([upload])
-    files.close()
+    await files.aclose()
 
     assert names(folder) == (["a.pdf"] if was_kept else [])
 
@@ -321,7 +321,7 @@ async def test_a_download_that_is_given_up_is_closed(files: LocalFiles, folder: 
     del download
     for _ in range(5):
         await asyncio.sleep(0)
-    files.close()
+    await files.aclose()
 
     assert len(during) == len(before) + 1
     assert open_files(folder) == before
@@ -344,7 +344,7 @@ async def test_a_download_that_is_cancelled_is_closed(files: LocalFiles, folder:
         download.cancel()
         await asyncio.wait([download])
         del download
-    files.close()
+    await files.aclose()
 
     assert open_files(folder) == before
 

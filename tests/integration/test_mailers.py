@@ -37,12 +37,12 @@ async def way(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[W
     if request.param == "console":
         console = ConsoleMailer(tmp_path, RENDERER)
         yield Way(console, lambda: [path.read_bytes() for path in tmp_path.iterdir()])
-        await console.close()
+        await console.aclose()
     else:
         with smtp.running() as server:
             mailer = SmtpMailer(RENDERER, Server(smtp.HOST, server.port, SENDER, "off"))
             yield Way(mailer, lambda: [mail.content for mail in server.mails])
-            await mailer.close()
+            await mailer.aclose()
 
 
 @pytest.mark.parametrize("purpose", Purpose)

@@ -76,7 +76,7 @@ async def files(s3: S3, url: str, way: Relay) -> AsyncIterator[ObjectFiles]:
     before = temporary_files()
     files = object_files(url, by(way, s3))
     yield files
-    files.close()
+    await files.aclose()
     for _ in range(200):
         if temporary_files() <= before:
             break
@@ -275,7 +275,7 @@ async def test_a_store_that_takes_no_hashes(way: Relay, s3: S3, url: str) -> Non
     await store(files, SMALL)
     with pytest.raises(FileUnavailable):
         await files.open(resume(SMALL))
-    files.close()
+    await files.aclose()
 
     assert whole == LARGE
 
@@ -464,7 +464,7 @@ async def test_who_cannot_sign_makes_no_link() -> None:
     """An account of Azure that is reached with a token, which signs nothing."""
     options = {"azure_storage_account_name": "name", "azure_storage_sas_token": "sv=1&sig=x"}
     files = object_files("az://container/prefix", options)
-    files.close()
+    await files.aclose()
 
     assert await files.link(resume(SMALL)) is None
 
@@ -510,8 +510,8 @@ async def test_memory_does_not_grow_with_the_files(s3: S3, url: str, way: Relay)
     await asyncio.gather(*(store(detour, content) for _ in range(count)))
     downloads = await asyncio.gather(*(direct.open(resume(content)) for _ in range(count)))
     after = memory()
-    direct.close()
-    detour.close()
+    await direct.aclose()
+    await detour.aclose()
 
     assert len(downloads) == len(under_way) == count
     assert max(*under_way, after) - before < count * len(content) / 2
@@ -554,7 +554,7 @@ async def test_options_for_others(s3: S3, url: str, bucket: S3Store) -> None:
     others = {"aws_pager": "less", "aws_profile": "me", "aws_bucket": "other", "google_timeout": "?", "azure_x": "?"}
     files = object_files(url, {**others, **s3.options})
     await store(files, SMALL)
-    files.close()
+    await files.aclose()
 
     assert names(bucket) == ["a.pdf"]
 
@@ -566,6 +566,7 @@ async def test_options_of_connections(kind: str, prefix: str) -> None:
     known = set(re.findall(r"^    (\w+): ", stub, re.MULTILINE))
     for name in known | OF_CONNECTIONS:
         with suppress(ValueError):
-            object_files(f"{kind}://bucket", {f"{prefix}{name}": "?", "azure_storage_account_name": "name"}).close()
+            options = {f"{prefix}{name}": "?", "azure_storage_account_name": "name"}
+            await object_files(f"{kind}://bucket", options).aclose()
 
     assert len(known) > 10

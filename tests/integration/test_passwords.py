@@ -18,7 +18,7 @@ async def passwords() -> AsyncIterator[Argon2Passwords]:
     """The hasher as it runs in the service."""
     passwords = Argon2Passwords("Bartleby & Partners")
     yield passwords
-    passwords.close()
+    await passwords.aclose()
 
 
 @pytest.mark.asvs("V6.2.5-9", "V11.4.2")

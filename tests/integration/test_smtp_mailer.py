@@ -79,7 +79,7 @@ async def mailing(
     try:
         yield made
     finally:
-        await made.close()
+        await made.aclose()
 
 
 async def failure(mailer: SmtpMailer) -> DeliveryFailed | ChannelDown:
@@ -135,7 +135,7 @@ async def test_templates_with_dots_and_long_lines(server: MailServer, tmp_path: 
     renderer = Renderer(firm_name="F", mail_from=SENDER, base_url="https://firm.example", templates_dir=tmp_path)
     mailer = SmtpMailer(renderer, Server(HOST, server.port, SENDER, "off"), PATIENT)
     await mailer.send(LETTER)
-    await mailer.close()
+    await mailer.aclose()
 
     [mail] = server.mails
     assert mail.content == renderer.render(LETTER)

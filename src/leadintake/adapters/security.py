@@ -65,9 +65,9 @@ class Argon2Passwords:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
         self._pool = ThreadPoolExecutor(HASHES_AT_ONCE, thread_name_prefix="passwords")
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Return once the threads are done with what they began."""
-        self._pool.shutdown()
+        await asyncio.to_thread(self._pool.shutdown)
 
     async def hash(self, password: str) -> str:
         """A hash to store, its salt and parameters included."""

@@ -86,7 +86,7 @@ async def database(location: Path | str) -> AsyncIterator[Database]:
     """An open database of two firms, without a lead."""
     opened = SqliteDatabase(location) if isinstance(location, Path) else PostgresDatabase(location)
     yield opened
-    await opened.close()
+    await opened.aclose()
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ async def machine(url: str) -> AsyncIterator[Machines]:
         def start(ahead: timedelta) -> Practice:
             clock = MachineClock(ahead=ahead)
             database = PostgresDatabase(url, now=clock)
-            closing.push_async_callback(database.close)
+            closing.push_async_callback(database.aclose)
             return Practice(database, clock, new_id=tokens)
 
         def work(tx: Transaction) -> None:

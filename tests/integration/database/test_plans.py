@@ -114,7 +114,7 @@ async def crowd(url: str, statements: list[tuple[str, Any]]) -> AsyncIterator[Cr
     await connection.execute(ADD_MANY)
     database = PostgresDatabase(url)
     yield Crowd(database, connection, statements)
-    await database.close()
+    await database.aclose()
     await connection.execute("TRUNCATE leads CASCADE")  # The next test would delete so many one by one.
     await connection.close()
 
@@ -236,7 +236,7 @@ async def test_sqlite_claims_likewise(path: Path, statements: list[tuple[str, An
     """Claims that ran out have an index of their own, and all others the one of what is due, in its order."""
     database = SqliteDatabase(path)
     await database.write(FIRST_FIRM, lambda tx: tx.outbox.claim(datetime.now(UTC), TAKEN, TOKEN))
-    await database.close()
+    await database.aclose()
     with closing(sqlite3.connect(path)) as connection:
         plans = [
             " ".join(line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
@@ -258,7 +258,7 @@ async def test_sqlite_finds_failed_mails_likewise(path: Path, statements: list[t
     inbox = Inbox(database, FixedClock())
     await inbox.trouble(GRACE)
     await inbox.unsettled(GRACE)
-    await database.close()
+    await database.aclose()
     with closing(sqlite3.connect(path)) as connection:
         plans = [
             [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]

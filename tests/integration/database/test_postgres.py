@@ -40,7 +40,7 @@ async def opened(url: str, statement_seconds: float = STATEMENT_SECONDS) -> Asyn
     try:
         yield database
     finally:
-        await database.close()
+        await database.aclose()
 
 
 @pytest.fixture

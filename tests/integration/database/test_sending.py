@@ -54,7 +54,7 @@ async def sending(practice: Practice, relay: MailServer, authority: trustme.CA, 
     app = cast("App", SimpleNamespace(dispatch=dispatch, retention=practice.retention))
     async with worker.running(app, asyncio.Event(), grace=grace, first_pause=0.01):
         yield
-    await mailer.close()
+    await mailer.aclose()
 
 
 async def owe(practice: Practice) -> None:

@@ -71,7 +71,7 @@ async def opened(path: Path, **options: bool) -> AsyncIterator[SqliteDatabase]:
     try:
         yield database
     finally:
-        await database.close()
+        await database.aclose()
 
 
 def adding(each: Lead) -> Callable[[Transaction], None]:
@@ -244,7 +244,7 @@ async def test_closing_that_is_cancelled(path: Path) -> None:
     may_go_on = threading.Event()
     writing = asyncio.ensure_future(database.write(FIRST_FIRM, lambda _: may_go_on.wait(10)))
     await asyncio.sleep(0.01)
-    closing_it = asyncio.ensure_future(database.close())
+    closing_it = asyncio.ensure_future(database.aclose())
     await asyncio.sleep(0.01)
     closing_it.cancel()
     may_go_on.set()
@@ -386,7 +386,7 @@ async def test_closing(path: Path) -> None:
     writes = [asyncio.ensure_future(database.write(FIRST_FIRM, adding(lead(number)))) for number in range(1, 101)]
     reading = asyncio.ensure_future(stored(database))
     await asyncio.sleep(0)
-    await database.close()
+    await database.aclose()
 
     assert await asyncio.gather(*writes) == [None] * 100
     assert isinstance(await reading, list)

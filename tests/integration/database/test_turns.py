@@ -30,7 +30,7 @@ async def opened(path: Path) -> AsyncIterator[SqliteDatabase]:
     try:
         yield database
     finally:
-        await database.close()
+        await database.aclose()
 
 
 def adding(number: int) -> Callable[[Transaction], None]:

@@ -1,5 +1,6 @@
 """Resumes as files in one folder, read and written in threads, and never whole in memory."""
 
+import asyncio
 import hashlib
 import itertools
 import os
@@ -43,10 +44,9 @@ class LocalFiles:
         self._process = uuid4().hex
         self._parts = itertools.count()
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Return once the threads are done with what they began."""
-        self.pool.shutdown()
-        self.keeper.close()
+        await asyncio.to_thread(self._let_go)
 
     def at(self, path: str) -> Path:
         """The file of a path; raises FileUnavailable unless it is a bare name."""
@@ -91,6 +91,10 @@ class LocalFiles:
     async def ping(self) -> None:
         """Raise Unavailable unless there is room for one more file of `max_bytes`, and writing works."""
         await done(self.pool.submit(self._probe))
+
+    def _let_go(self) -> None:
+        self.pool.shutdown()
+        self.keeper.close()
 
     def _checked(self, resume: Resume) -> OpenFile:
         try:

@@ -51,9 +51,9 @@ class ObjectFiles:
         self.disposition = disposition
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Return once the threads are done with what they began."""
-        self.pool.shutdown()
+        await asyncio.to_thread(self.pool.shutdown)
 
     @asynccontextmanager
     async def receive(self) -> AsyncIterator["ObjectUpload"]:

@@ -40,7 +40,7 @@ class ConsoleMailer:
         self._renderer = renderer
         self._writer = Together("mail", self._write, LARGEST_GROUP)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Return once what was begun is written."""
         self._writer.finish()
         await asyncio.to_thread(self._writer.join)

@@ -60,7 +60,7 @@ class SmtpMailer:
         finally:
             await conversation.end()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Say goodbye on all connections. Nothing is being sent any more."""
         while conversation := self._take_idle():
             self._end(conversation)

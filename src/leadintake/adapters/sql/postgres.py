@@ -116,7 +116,7 @@ class PostgresDatabase:
         if not await self._run(self._engine, lambda connection: connection.scalar(IS_DURABLE)):
             raise Unavailable
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Finish what was asked for, then close all connections."""
         await self._sharing.finish()
         await self._engine.dispose()

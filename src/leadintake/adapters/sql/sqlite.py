@@ -99,7 +99,7 @@ class SqliteDatabase:
         """Raise Unavailable unless the database can be written to, which only shows when something is."""
         await self._writer.do(Job(UUID(int=0), _touch, None))
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Finish what was asked for, then let go of the file."""
         self._is_closed = True
         self._writer.finish()

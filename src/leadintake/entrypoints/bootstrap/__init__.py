@@ -1,10 +1,9 @@
 """The bootstrap: the one place that knows the adapters, and puts the application together from them."""
 
-import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -56,8 +55,7 @@ async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[
         files = await opening.enter_async_context(engines.files(settings))
         database = await opening.enter_async_context(engines.database(settings))
         wake = await opening.enter_async_context(engines.bell(settings, wake))
-        passwords = Argon2Passwords(settings.firm_name)
-        opening.push_async_callback(asyncio.to_thread, passwords.close)
+        passwords = await opening.enter_async_context(aclosing(Argon2Passwords(settings.firm_name)))
         tokens = JwtTokens(secret_keys, issuer=settings.base_url)
         owing = Owing(_mail_rules(settings), new_id)
         yield App(

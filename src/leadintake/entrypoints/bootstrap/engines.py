@@ -1,8 +1,7 @@
 """The engines that settings choose: where leads, files and mail go."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -50,10 +49,8 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         opened: SqliteDatabase | PostgresDatabase = PostgresDatabase(settings.postgres_url)
     else:
         opened = SqliteDatabase(settings.database_path)
-    try:
+    async with aclosing(opened):
         yield opened
-    finally:
-        await opened.close()
 
 
 @asynccontextmanager
@@ -95,10 +92,8 @@ async def files(settings: Settings) -> AsyncIterator[FileStore]:
             raise BadSetting(f"LEADINTAKE_FILES is {settings.files!r}: {error}") from error
     else:
         opened = LocalFiles(settings.uploads_dir, settings.max_resume_bytes, inspect)
-    try:
+    async with aclosing(opened):
         yield opened
-    finally:
-        await asyncio.to_thread(opened.close)
 
 
 @asynccontextmanager
@@ -106,10 +101,8 @@ async def mailer(settings: Settings) -> AsyncIterator[Mailer]:
     """A mail server, or else the folder that mails are written to; raises BadSetting."""
     is_smtp = settings.mail_backend == "smtp"
     opened = _smtp(settings) if is_smtp else ConsoleMailer(settings.mail_dir, _renderer(settings))
-    try:
+    async with aclosing(opened):
         yield opened
-    finally:
-        await opened.close()
 
 
 async def ask_mail_server(settings: Settings) -> None:
