@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 from uuid import UUID
 
-from leadintake.application.database import Letter
+from leadintake.application.deliveries import Letter
 from leadintake.application.ports import Claims, Received
 from leadintake.domain.errors import DeliveryFailed, FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume

@@ -139,9 +139,9 @@ async def readable(app: App) -> dict[str, Any]:
             "pending": tx.leads.page(LeadQuery(state=State.PENDING, oldest_first=True)),
             "found": {word: tx.leads.page(LeadQuery(words=[word])) for lead in leads for word in searches(lead)},
             "events": [tx.events.of_lead(lead.id) for lead in leads],
-            "deliveries": [tx.outbox.of_lead(lead.id) for lead in leads],
-            "unsettled": sorted(tx.outbox.unsettled(1_000), key=lambda mail: mail.delivery.id),
-            "counts": tx.outbox.unsettled_counts(),
+            "deliveries": [tx.deliveries.of_lead(lead.id) for lead in leads],
+            "unsettled": sorted(tx.deliveries.unsettled(1_000), key=lambda mail: mail.delivery.id),
+            "counts": tx.deliveries.unsettled_counts(),
             "due": tx.outbox.next_due(),
         }
 

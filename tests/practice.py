@@ -158,7 +158,7 @@ class Practice:
 
     async def deliveries(self, lead_id: UUID) -> list[DeliveryView]:
         """All that is owed for a lead."""
-        return await self.database.read(FIRST_FIRM, lambda tx: tx.outbox.of_lead(lead_id))
+        return await self.database.read(FIRST_FIRM, lambda tx: tx.deliveries.of_lead(lead_id))
 
     async def send_due(self) -> list[Outcome]:
         """Send all that is due now, as the worker does."""

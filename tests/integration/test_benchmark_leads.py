@@ -69,7 +69,7 @@ def test_they_are_listed_and_found(machine: Machine) -> None:
             for lead in listed:
                 assert all(lead in tx.leads.page(LeadQuery(words=[word], limit=100)) for word in of(lead))
                 assert tx.events.of_lead(lead.id)[0].kind is EventKind.SUBMITTED
-                assert [mail.status for mail in tx.outbox.of_lead(lead.id)] == [Status.SENT] * 2
+                assert [mail.status for mail in tx.deliveries.of_lead(lead.id)] == [Status.SENT] * 2
             assert tx.outbox.next_due() is None
 
         await app.database.read(app.intake.firm_id, work)

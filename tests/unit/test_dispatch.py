@@ -39,7 +39,7 @@ class Settlements:
             self.away_for -= 1
             raise Unavailable
         events, people = SimpleNamespace(add=self.record), SimpleNamespace(active_admins=list)
-        return work(SimpleNamespace(outbox=self, events=events, people=people))
+        return work(SimpleNamespace(outbox=self, deliveries=self, events=events, people=people))
 
     read = glance = write
 

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from tests.letters import letter
 
 from leadintake.application.app import App
-from leadintake.application.database import Letter, by_itself
+from leadintake.application.database import by_itself
+from leadintake.application.deliveries import Letter
 from leadintake.application.dispatch import Dispatch
 from leadintake.application.owing import MailRules, Owing
 from leadintake.domain.delivery import LEASE, SEND_TIMEOUT
@@ -51,7 +52,9 @@ class Outbox:
         if self.failures or self.is_away:
             self.failures = max(0, self.failures - 1)
             raise Unavailable
-        done = work(SimpleNamespace(outbox=self, events=self, people=SimpleNamespace(active_admins=list)))
+        done = work(
+            SimpleNamespace(outbox=self, deliveries=self, events=self, people=SimpleNamespace(active_admins=list))
+        )
         if self.answers:
             await self.answers.wait()
         return done

@@ -4,15 +4,15 @@ Work is a plain function, so that nothing slow is awaited while its transaction 
 with how many others in one commit is up to the database; so it changes nothing but through its transaction.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from leadintake.application.deliveries import Deliveries, Outbox
 from leadintake.application.people import People
-from leadintake.application.views import DeliveryView, EventView, LeadView, OwedMail, Receipt
-from leadintake.domain.delivery import Delivery, Purpose, Status
+from leadintake.application.views import EventView, LeadView, Receipt
 from leadintake.domain.events import Event
 from leadintake.domain.lead import Lead, State
 
@@ -96,88 +96,6 @@ class Events(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One claimed delivery, with the facts its text is made from.
-
-    `attempt` is 1 for the first try; `message_id` and `created_at` are the same in every attempt. It `is_rescued` when
-    an earlier claim ran out: whoever had that may have died of it.
-    """
-
-    delivery_id: UUID
-    purpose: Purpose
-    recipient: str
-    attempt: int
-    message_id: str
-    created_at: datetime
-    give_up_at: datetime
-    event_id: str
-    lead_id: UUID
-    reference: str
-    first_name: str
-    last_name: str
-    email: str
-    resume_name: str
-    is_rescued: bool = False
-
-
-class Outbox(Protocol):
-    """The deliveries of one firm. A claim is fenced by its token: who lost it can no longer settle it."""
-
-    def add(self, owed: Iterable[tuple[Delivery, int]]) -> None:
-        """Owe deliveries, each because of an event, of which this is the id."""
-
-    def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
-        """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count."""
-
-    def claim(
-        self, now: datetime, limit: int, token: UUID, *, rescue: bool = True, is_idle: bool = False
-    ) -> list[Letter]:
-        """Take due deliveries for domain.delivery.LEASE, and with `rescue` one whose claim ran out; counts attempts.
-
-        `is_idle` says that whoever claims has nothing under way: where nobody else does, no claim is good any more.
-        """
-
-    def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
-        """Mark deliveries as sent that were claimed together; returns how many, without those whose claim was lost."""
-
-    def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
-        """Let a claimed delivery wait for its next attempt until then; False when the claim was lost."""
-
-    def give_back(self, delivery_id: UUID, token: UUID, at: datetime, error: str | None) -> bool:
-        """Undo a claim: due again at `at`, the attempt not counted; False when it was lost. None keeps the error."""
-
-    def fail(self, delivery_id: UUID, token: UUID, error: str) -> bool:
-        """Give a claimed delivery up; False when the claim was lost."""
-
-    def next_due(self) -> datetime | None:
-        """When the next delivery is due or the next claim runs out."""
-
-    def waiting_since(self) -> datetime | None:
-        """Since when a delivery is due. One that was claimed but never tried is due since it was owed."""
-
-    def of_lead(self, lead_id: UUID) -> list[DeliveryView]:
-        """The deliveries of a lead, in the order they were owed."""
-
-    def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
-        """One delivery, locked until a writing transaction ends, and its lead; raises NotFound."""
-
-    def unsettled(self, limit: int, status: Status | None = None) -> list[OwedMail]:
-        """Deliveries in one status, or in every one but `sent`: failed first, then held, then by when they are due."""
-
-    def retry(self, delivery_id: UUID, now: datetime) -> None:
-        """Owe it again from now on, for another domain.delivery.GIVE_UP_AFTER."""
-
-    def unsettled_counts(self) -> dict[Status, int]:
-        """How many deliveries are in each status but `sent`."""
-
-    def failed(self, at_most: int) -> int:
-        """Count up to `at_most` deliveries that failed."""
-
-    def statuses(self, lead_ids: Collection[UUID]) -> dict[UUID, set[Status]]:
-        """The statuses among the deliveries of each of these leads; a lead to which none belong is left out."""
-
-
-@dataclass(frozen=True, slots=True)
 class Submission:
     """An Idempotency-Key with what was submitted under it."""
 
@@ -205,6 +123,8 @@ class Transaction(Protocol):
     def events(self) -> Events: ...
     @property
     def outbox(self) -> Outbox: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
     @property
     def submissions(self) -> Submissions: ...
     @property

@@ -157,7 +157,7 @@ class Desk:
 
         def work(tx: Transaction) -> list[DeliveryView]:
             tx.leads.view(lead_id)
-            return tx.outbox.of_lead(lead_id)
+            return tx.deliveries.of_lead(lead_id)
 
         return await self.database.read(user.firm_id, work)
 
@@ -166,13 +166,13 @@ class Desk:
         user.require(Permission.WORK_LEADS)
 
         def work(tx: Transaction) -> DeliveryView:
-            delivery, lead_id = tx.outbox.find(delivery_id)
+            delivery, lead_id = tx.deliveries.find(delivery_id)
             if delivery.status not in RETRYABLE:
                 raise NotRetryable
             now = self.now()
             tx.outbox.retry(delivery_id, now)
             record(tx, Event(lead_id, EventKind.DELIVERY_RETRIED, now, user.actor, {"delivery_id": str(delivery_id)}))
-            return tx.outbox.find(delivery_id)[0]
+            return tx.deliveries.find(delivery_id)[0]
 
         delivery = await self.database.write(user.firm_id, work)
         self.wake()

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from leadintake.application.database import Database, Letter, Transaction
+from leadintake.application.database import Database, Transaction
+from leadintake.application.deliveries import Letter
 from leadintake.application.owing import Owing
 from leadintake.application.ports import Clock, Mailer
 from leadintake.application.record import record
@@ -119,7 +120,7 @@ class Dispatch:
 
     async def unsettled(self) -> dict[Status, int]:
         """How many deliveries are in each status but `sent`, for whoever watches over the outbox."""
-        return await self.database.read(self.firm_id, lambda tx: tx.outbox.unsettled_counts())
+        return await self.database.read(self.firm_id, lambda tx: tx.deliveries.unsettled_counts())
 
     async def _settle_failure(self, letter: Letter, token: UUID, reason: str, *, permanent: bool) -> Outcome:
         now = self.now()

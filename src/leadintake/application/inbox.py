@@ -107,7 +107,7 @@ class Inbox:
                 lead=lead,
                 events=events[-EVENTS_SHOWN:],
                 has_earlier=len(events) > EVENTS_SHOWN,
-                deliveries=tx.outbox.of_lead(lead_id),
+                deliveries=tx.deliveries.of_lead(lead_id),
                 previous=_first(tx, backwards),
                 next=_first(tx, onwards),
                 trouble=_trouble(tx, now),
@@ -124,7 +124,7 @@ class Inbox:
     async def unsettled(self, user: User, limit: int = 200) -> list[OwedMail]:
         """What has not gone out: first what waits for a person, failed before held, then what is due first."""
         user.require(Permission.WORK_LEADS)
-        return await self.database.read(user.firm_id, lambda tx: tx.outbox.unsettled(limit))
+        return await self.database.read(user.firm_id, lambda tx: tx.deliveries.unsettled(limit))
 
     async def trouble(self, user: Principal) -> Trouble:
         """What keeps mail from going out."""
@@ -134,7 +134,7 @@ class Inbox:
 
 
 def _mails(tx: Transaction, lead_ids: list[UUID]) -> dict[UUID, Mails]:
-    statuses = tx.outbox.statuses(lead_ids)
+    statuses = tx.deliveries.statuses(lead_ids)
     return {lead_id: _worst(statuses.get(lead_id, set())) for lead_id in lead_ids}
 
 
@@ -148,5 +148,5 @@ def _first(tx: Transaction, query: LeadQuery) -> UUID | None:
 
 
 def _trouble(tx: Transaction, now: datetime) -> Trouble:
-    since = tx.outbox.waiting_since()
-    return Trouble(tx.outbox.failed(COUNT_MAX), since if since is not None and since < now - LATE_AFTER else None)
+    since = tx.deliveries.waiting_since()
+    return Trouble(tx.deliveries.failed(COUNT_MAX), since if since is not None and since < now - LATE_AFTER else None)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.database import Letter, Transaction
+from leadintake.application.database import Transaction
+from leadintake.application.deliveries import Letter
 from leadintake.domain import values
 from leadintake.domain.delivery import Channel, Delivery, Purpose, Status, message_id
 from leadintake.domain.lead import Lead
@@ -55,7 +56,7 @@ class Owing:
             return []
         told = {
             account_key(delivery.recipient)
-            for delivery in tx.outbox.of_lead(failed.lead_id)
+            for delivery in tx.deliveries.of_lead(failed.lead_id)
             if delivery.purpose is Purpose.NOTIFICATION
         }
         return [

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from leadintake.application.database import Letter
+from leadintake.application.deliveries import Letter
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge
 
-from leadintake.application.database import Letter
+from leadintake.application.deliveries import Letter
 from leadintake.application.dispatch import Dispatch
 from leadintake.domain.delivery import LEASE, Status
 from leadintake.domain.errors import ChannelDown

@@ -12,11 +12,11 @@ from leadintake.application.database import (
     Events,
     LeadQuery,
     Leads,
-    Outbox,
     Submission,
     Submissions,
     Transaction,
 )
+from leadintake.application.deliveries import Deliveries, Outbox
 from leadintake.application.people import People
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
@@ -24,7 +24,14 @@ from leadintake.domain.errors import NotFound
 from leadintake.domain.lead import State
 from leadintake.domain.people import Role
 
-PORTS = {"leads": Leads, "events": Events, "outbox": Outbox, "submissions": Submissions, "people": People}
+PORTS = {
+    "leads": Leads,
+    "events": Events,
+    "outbox": Outbox,
+    "deliveries": Deliveries,
+    "submissions": Submissions,
+    "people": People,
+}
 LATER = NOW + timedelta(days=100)
 TOKEN, OTHER = UUID(int=901), UUID(int=902)
 MINE, THEIRS = lead(1), lead(2, reference=lead(1).reference)
@@ -53,7 +60,7 @@ def everything(tx: Transaction) -> list[object]:
         tx.leads.page(LeadQuery()),
         tx.leads.page(LeadQuery(words=["ada"])),
         tx.events.of_lead(MINE.id),
-        tx.outbox.of_lead(MINE.id),
+        tx.deliveries.of_lead(MINE.id),
         tx.outbox.next_due(),
         tx.outbox.confirmations(NOW, None, 100),
         tx.people.everybody(),
@@ -82,14 +89,14 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "outbox.give_back": (False, lambda tx: tx.outbox.give_back(delivery(1).id, TOKEN, NOW, "error")),
     "outbox.fail": (False, lambda tx: tx.outbox.fail(delivery(1).id, TOKEN, "error")),
     "outbox.next_due": (None, lambda tx: tx.outbox.next_due()),
-    "outbox.waiting_since": (None, lambda tx: tx.outbox.waiting_since()),
-    "outbox.of_lead": ([], lambda tx: tx.outbox.of_lead(MINE.id)),
-    "outbox.find": (NotFound, lambda tx: tx.outbox.find(delivery(1).id)),
-    "outbox.unsettled": ([], lambda tx: tx.outbox.unsettled(100)),
+    "deliveries.waiting_since": (None, lambda tx: tx.deliveries.waiting_since()),
+    "deliveries.of_lead": ([], lambda tx: tx.deliveries.of_lead(MINE.id)),
+    "deliveries.find": (NotFound, lambda tx: tx.deliveries.find(delivery(1).id)),
+    "deliveries.unsettled": ([], lambda tx: tx.deliveries.unsettled(100)),
     "outbox.retry": (None, lambda tx: tx.outbox.retry(delivery(1).id, LATER)),
-    "outbox.unsettled_counts": ({}, lambda tx: tx.outbox.unsettled_counts()),
-    "outbox.failed": (0, lambda tx: tx.outbox.failed(100)),
-    "outbox.statuses": ({}, lambda tx: tx.outbox.statuses([MINE.id])),
+    "deliveries.unsettled_counts": ({}, lambda tx: tx.deliveries.unsettled_counts()),
+    "deliveries.failed": (0, lambda tx: tx.deliveries.failed(100)),
+    "deliveries.statuses": ({}, lambda tx: tx.deliveries.statuses([MINE.id])),
     "submissions.claim": (None, lambda tx: tx.submissions.claim(submission(THEIRS.id), LATER)),
     "submissions.prune": (None, lambda tx: tx.submissions.prune(LATER)),
     "people.save": (None, lambda tx: tx.people.save(user(1, full_name="Changed", is_active=False))),

@@ -165,7 +165,7 @@ async def test_erasing(database: Database) -> None:
     await database.write(FIRST_FIRM, erase)
 
     def left(tx: Transaction) -> list[tuple[int, int]]:
-        return [(len(tx.events.of_lead(each.id)), len(tx.outbox.of_lead(each.id))) for each in (lead(1), lead(2))]
+        return [(len(tx.events.of_lead(each.id)), len(tx.deliveries.of_lead(each.id))) for each in (lead(1), lead(2))]
 
     assert await database.read(FIRST_FIRM, left) == [(1, 0), (1, 1)]
     assert await listed(database, words=["ada"]) == await listed(database) == [2]

@@ -14,7 +14,8 @@ from tests.fakes import numbered_ids
 from tests.records import FIRST_FIRM, NOW, delivery, lead
 
 from leadintake.adapters.sql.sqlite import SqliteDatabase
-from leadintake.application.database import Database, Letter, Transaction
+from leadintake.application.database import Database, Transaction
+from leadintake.application.deliveries import Letter
 from leadintake.application.record import record
 from leadintake.application.views import DeliveryView
 from leadintake.domain.delivery import FURTHEST, GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status
@@ -57,7 +58,7 @@ async def claim(database: Database, token: UUID | None = None, now: datetime = N
 
 async def view(database: Database, number: int = 1) -> DeliveryView:
     """A delivery as shown."""
-    return (await database.read(FIRST_FIRM, lambda tx: tx.outbox.find(delivery(number).id)))[0]
+    return (await database.read(FIRST_FIRM, lambda tx: tx.deliveries.find(delivery(number).id)))[0]
 
 
 def settlements(token: UUID, number: int = 1) -> dict[str, Callable[[Transaction], bool]]:
@@ -326,15 +327,15 @@ async def test_what_is_unsettled(database: Database) -> None:
     for number, status in enumerate(settlements(ONE), 1):
         await database.write(FIRST_FIRM, settlements(ONE, number)[status])
 
-    counts = await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled_counts())
-    found = await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled(100))
+    counts = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.unsettled_counts())
+    found = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.unsettled(100))
 
     assert counts == {Status.PENDING: 1, Status.SENDING: 1, Status.FAILED: 1, Status.HELD: 1}
     assert [mail.delivery.status for mail in found[:2]] == [Status.FAILED, Status.HELD]
     assert {mail.delivery.status for mail in found[2:]} == {Status.PENDING, Status.SENDING}
-    assert len(await database.read(FIRST_FIRM, lambda tx: tx.outbox.unsettled(3))) == 3
+    assert len(await database.read(FIRST_FIRM, lambda tx: tx.deliveries.unsettled(3))) == 3
     for status in counts:  # None takes the place of another, however few are asked for.
-        (only,) = await database.read(FIRST_FIRM, lambda tx, status=status: tx.outbox.unsettled(1, status))  # type: ignore[misc]
+        (only,) = await database.read(FIRST_FIRM, lambda tx, status=status: tx.deliveries.unsettled(1, status))  # type: ignore[misc]
         assert only.delivery.status is status
 
 
@@ -345,9 +346,9 @@ async def test_what_became_of_the_mails(database: Database) -> None:
     for number in (1, 2):
         await database.write(FIRST_FIRM, settlements(ONE, number)[Status.FAILED])
 
-    failed = [await database.read(FIRST_FIRM, lambda tx, most=most: tx.outbox.failed(most)) for most in (0, 1, 2, 9)]  # type: ignore[misc] # mypy cannot infer a lambda with a default
-    statuses = await database.read(FIRST_FIRM, lambda tx: tx.outbox.statuses([lead(1).id, lead(2).id]))
-    none = await database.read(FIRST_FIRM, lambda tx: tx.outbox.statuses([]))
+    failed = await database.read(FIRST_FIRM, lambda tx: [tx.deliveries.failed(most) for most in (0, 1, 2, 9)])
+    statuses = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.statuses([lead(1).id, lead(2).id]))
+    none = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.statuses([]))
 
     assert failed == [0, 1, 2, 2]
     assert (statuses, none) == ({lead(1).id: {Status.FAILED, Status.SENDING}}, {})
@@ -358,7 +359,7 @@ async def test_since_when_something_waits(database: Database) -> None:
     first, later = NOW - 2 * LEASE, NOW + LEASE
 
     async def since() -> datetime | None:
-        return await database.read(FIRST_FIRM, lambda tx: tx.outbox.waiting_since())
+        return await database.read(FIRST_FIRM, lambda tx: tx.deliveries.waiting_since())
 
     nothing = await since()
     await owe(database, owed(1, created_at=first), owed(2, status=Status.HELD, created_at=first))
@@ -409,7 +410,7 @@ async def test_deliveries_of_a_lead(database: Database) -> None:
         for number, name in [(1, "b"), (2, "a")]
     ]
     await owe(database, *others, owed(3))
-    found = await database.read(FIRST_FIRM, lambda tx: tx.outbox.of_lead(lead().id))
+    found = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.of_lead(lead().id))
 
     assert [view.id.int for view in found] == [3, 2, 1]
 
@@ -417,7 +418,7 @@ async def test_deliveries_of_a_lead(database: Database) -> None:
 async def test_unknown_delivery(database: Database) -> None:
     """There is nothing under an id that nobody gave."""
     with pytest.raises(NotFound):
-        await database.read(FIRST_FIRM, lambda tx: tx.outbox.find(delivery(1).id))
+        await database.read(FIRST_FIRM, lambda tx: tx.deliveries.find(delivery(1).id))
 
 
 steps = st.lists(

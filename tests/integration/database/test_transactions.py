@@ -45,7 +45,7 @@ def count_all(tx: Transaction) -> list[int]:
         len(tx.leads.page(LeadQuery())),
         len(tx.leads.page(LeadQuery(words=["ada"]))),
         len(tx.events.of_lead(lead().id)),
-        len(tx.outbox.unsettled(100)),
+        len(tx.deliveries.unsettled(100)),
     ]
 
 

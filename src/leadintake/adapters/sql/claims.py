@@ -16,11 +16,9 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from leadintake.adapters.sql.as_json import JSON
 from leadintake.adapters.sql.hot import Row, run, scalar
-from leadintake.adapters.sql.tables import SENDING, UNSETTLED, UtcDateTime, deliveries, leads
-from leadintake.application.database import Letter
+from leadintake.adapters.sql.tables import OF_FIRM, SENDING, UNSETTLED, UtcDateTime, deliveries, leads
+from leadintake.application.deliveries import Letter
 from leadintake.domain.delivery import Status
-
-HERE = deliveries.c.firm_id == sa.bindparam("firm")
 
 
 class ServerIsAhead(FunctionElement[int]):
@@ -46,7 +44,7 @@ LEASED_UNTIL = sa.bindparam("until", type_=UtcDateTime) + SERVER_IS_AHEAD
 
 
 def _claim(*due: sa.ColumnElement[bool] | sa.TextClause) -> sa.Update:
-    first = sa.select(deliveries.c.id).where(HERE, *due).order_by(deliveries.c.due_at)
+    first = sa.select(deliveries.c.id).where(OF_FIRM, *due).order_by(deliveries.c.due_at)
     cte = first.limit(sa.bindparam("most")).with_for_update(skip_locked=True).cte("due")
     return (
         sa.update(deliveries)
@@ -82,7 +80,7 @@ CLAIMED = (
         sa.cast(deliveries.c.event_id, sa.Text).label("event_id"),
     )
     .join_from(deliveries, leads)
-    .where(HERE, UNSETTLED, deliveries.c.due_at == LEASED_UNTIL, deliveries.c.claim_token == sa.bindparam("token"))
+    .where(OF_FIRM, UNSETTLED, deliveries.c.due_at == LEASED_UNTIL, deliveries.c.claim_token == sa.bindparam("token"))
 )
 
 _letters = msgspec.json.Decoder(list[Letter])

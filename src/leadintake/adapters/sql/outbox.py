@@ -1,6 +1,6 @@
 """The outbox: deliveries owed, claimed under a lease, and settled by whoever still holds it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -8,18 +8,15 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql import claims, mails
+from leadintake.adapters.sql import claims
 from leadintake.adapters.sql.hot import batches, insert, run
-from leadintake.adapters.sql.tables import CONFIRMED, NOT_IN_QUARANTINE, UNSETTLED, Id, deliveries, leads
-from leadintake.application.database import Letter
+from leadintake.adapters.sql.tables import CONFIRMED, NOT_IN_QUARANTINE, OF_FIRM, UNSETTLED, Id, deliveries, leads
+from leadintake.application.deliveries import Letter
 from leadintake.application.ports import Clock
-from leadintake.application.views import DeliveryView, OwedMail
 from leadintake.domain import values
 from leadintake.domain.delivery import FURTHEST, GIVE_UP_AFTER, LEASE, Delivery, Status
-from leadintake.domain.errors import NotFound
 
-HERE = deliveries.c.firm_id == sa.bindparam("firm")
-CONFIRMATIONS = sa.select(sa.literal(1)).where(HERE, CONFIRMED).limit(sa.bindparam("most"))
+CONFIRMATIONS = sa.select(sa.literal(1)).where(OF_FIRM, CONFIRMED).limit(sa.bindparam("most"))
 CONFIRMATIONS_TO = CONFIRMATIONS.where(
     deliveries.c.mailbox == sa.bindparam("mailbox"), deliveries.c.created_at >= sa.bindparam("since")
 )
@@ -30,8 +27,8 @@ ALL_CONFIRMATIONS = (
 )
 TAKE_TURNS = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("counted"), 0)))
 
-NEXT = sa.select(sa.func.min(deliveries.c.due_at)).where(HERE, UNSETTLED)
-STILL_CLAIMED = sa.update(deliveries).where(HERE, deliveries.c.claim_token == sa.bindparam("token"))
+NEXT = sa.select(sa.func.min(deliveries.c.due_at)).where(OF_FIRM, UNSETTLED)
+STILL_CLAIMED = sa.update(deliveries).where(OF_FIRM, deliveries.c.claim_token == sa.bindparam("token"))
 SETTLE = STILL_CLAIMED.where(deliveries.c.id == sa.bindparam("delivery"))
 POSTPONED = SETTLE.values(
     status=Status.PENDING.value, due_at=sa.bindparam("until"), claim_token=None, last_error=sa.bindparam("error")
@@ -57,7 +54,7 @@ def _sent(count: int) -> sa.Update:
 
 
 class SqlOutbox:
-    """The deliveries of one firm, in one transaction. `clock` is the machine's, where several share the database."""
+    """What one firm owes, in one transaction. `clock` is the machine's, where several share the database."""
 
     def __init__(self, connection: sa.Connection, firm_id: UUID, *, locks: bool, clock: Clock | None) -> None:
         self._connection = connection
@@ -136,45 +133,11 @@ class SqlOutbox:
         due: datetime | None = self._connection.scalar(NEXT, {"firm": self._firm_id})
         return due
 
-    def waiting_since(self) -> datetime | None:
-        """Since when a delivery is due. One that was claimed but never tried is due since it was owed."""
-        return mails.waiting_since(self._connection, self._firm_id)
-
-    def of_lead(self, lead_id: UUID) -> list[DeliveryView]:
-        """The deliveries of a lead, the confirmation first."""
-        return mails.of_lead(self._connection, self._firm_id, lead_id)
-
-    def find(self, delivery_id: UUID) -> tuple[DeliveryView, UUID]:
-        """One delivery, locked until a writing transaction ends, and its lead; raises NotFound."""
-        found = sa.select(deliveries).where(HERE, deliveries.c.id == delivery_id)
-        if self._locks:
-            found = found.with_for_update()
-        row = self._connection.execute(found, {"firm": self._firm_id}).one_or_none()
-        if row is None:
-            raise NotFound
-        return mails.view(row), row.lead_id
-
-    def unsettled(self, limit: int, status: Status | None = None) -> list[OwedMail]:
-        """Deliveries in one status, or in every one but `sent`: failed first, then held, then by when they are due."""
-        return mails.unsettled(self._connection, self._firm_id, limit, status)
-
     def retry(self, delivery_id: UUID, now: datetime) -> None:
         """Owe it again from now on, for another domain.delivery.GIVE_UP_AFTER."""
-        again = sa.update(deliveries).where(HERE, deliveries.c.id == delivery_id)
+        again = sa.update(deliveries).where(OF_FIRM, deliveries.c.id == delivery_id)
         renewed = again.values(status=Status.PENDING.value, due_at=now, give_up_at=now + GIVE_UP_AFTER, last_error=None)
         self._connection.execute(renewed, {"firm": self._firm_id})
-
-    def unsettled_counts(self) -> dict[Status, int]:
-        """How many deliveries are in each status but `sent`."""
-        return mails.unsettled_counts(self._connection, self._firm_id)
-
-    def failed(self, at_most: int) -> int:
-        """Count up to `at_most` deliveries that failed."""
-        return mails.failed(self._connection, self._firm_id, at_most)
-
-    def statuses(self, lead_ids: Collection[UUID]) -> dict[UUID, set[Status]]:
-        """The statuses among the deliveries of each of these leads; a lead to which none belong is left out."""
-        return mails.statuses(self._connection, self._firm_id, lead_ids)
 
     def _row(self, delivery: Delivery, event_id: int) -> dict[str, object]:
         return {

@@ -198,6 +198,9 @@ deliveries = sa.Table(
 )
 """The outbox. `due_at` is when a pending delivery is to go out and when the claim of a sending one runs out."""
 
+OF_FIRM = deliveries.c.firm_id == sa.bindparam("firm")
+"""For every statement about deliveries; whoever runs one names the firm."""
+
 submissions = sa.Table(
     "submissions",
     metadata,

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from leadintake.adapters.sql.deliveries import SqlDeliveries
 from leadintake.adapters.sql.events import SqlEvents
 from leadintake.adapters.sql.leads import SqlLeads
 from leadintake.adapters.sql.outbox import SqlOutbox
@@ -26,5 +27,6 @@ class SqlTransaction:
         self.leads = SqlLeads(connection, firm_id, locks=locks)
         self.events = SqlEvents(connection, firm_id)
         self.outbox = SqlOutbox(connection, firm_id, locks=locks, clock=clock)
+        self.deliveries = SqlDeliveries(connection, firm_id, locks=locks)
         self.submissions = SqlSubmissions(connection, firm_id)
         self.people = SqlPeople(connection, firm_id, locks=locks)

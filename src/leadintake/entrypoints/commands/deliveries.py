@@ -29,7 +29,7 @@ def list_(status: str | None) -> None:
 
     async def work(app: App, who: Operator) -> list[DeliveryView]:
         asked = Status(status) if status else None
-        owed = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST, asked))
+        owed = await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(MOST, asked))
         return [mail.delivery for mail in owed]
 
     found = session.run(work)

@@ -134,7 +134,7 @@ async def _outbox(app: App, who: Operator) -> list[Finding]:
     if trouble.late_since:
         detail = f"Mail is due since {trouble.late_since:%Y-%m-%d %H:%M}Z. Does the service run, and is mail taken?"
         findings.append(Finding("outbox", Verdict.WRONG, detail))
-    failed = await app.database.read(who.firm_id, lambda tx: tx.outbox.unsettled(MOST_DELIVERIES, Status.FAILED))
+    failed = await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(MOST_DELIVERIES, Status.FAILED))
     untold = sum(mail.delivery.purpose is Purpose.NOTIFICATION for mail in failed)
     if untold:
         detail = f"{untold:,} notifications of attorneys failed: leadintake deliveries list --status failed"
