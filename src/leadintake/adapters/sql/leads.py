@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from leadintake.adapters.sql import listing
 from leadintake.adapters.sql.hot import insert
-from leadintake.adapters.sql.shown import shown, views
+from leadintake.adapters.sql.lead_views import fetch_views, select_views
 from leadintake.adapters.sql.tables import (
     IN_QUARANTINE,
     NOT_IN_QUARANTINE,
@@ -28,7 +28,7 @@ from leadintake.domain.search import words
 from leadintake.domain.suspicion import Reason
 
 IS_IT = (leads.c.firm_id == sa.bindparam("firm"), leads.c.id == sa.bindparam("lead"))
-ONE = shown(leads).where(*IS_IT)
+ONE = select_views(leads).where(*IS_IT)
 WORDS = sa.select(leads.c.words).where(*IS_IT)
 
 
@@ -109,7 +109,7 @@ class SqlLeads:
 
     def view(self, lead_id: UUID) -> LeadView:
         """One lead as shown; raises NotFound."""
-        found = views(self._connection, ONE, {"firm": self._firm_id, "lead": lead_id})
+        found = fetch_views(self._connection, ONE, {"firm": self._firm_id, "lead": lead_id})
         if not found:
             raise NotFound
         return found[0]

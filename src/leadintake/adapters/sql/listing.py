@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from leadintake.adapters.sql.hot import Row, run, scalar
-from leadintake.adapters.sql.shown import shown, views
+from leadintake.adapters.sql.lead_views import fetch_views, select_views
 from leadintake.adapters.sql.tables import EPOCH, IN_QUARANTINE, NOT_IN_QUARANTINE, lead_words, leads
 from leadintake.application.database import LeadQuery, Position
 from leadintake.application.views import LeadView
@@ -41,9 +41,9 @@ class Shape(NamedTuple):
 def page(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
     """The leads of a query, at most its limit."""
     shape, values, matches = _asked(connection, firm_id, query)
-    found = views(connection, _page(shape), {**values, "most": NEAREST})
+    found = fetch_views(connection, _page(shape), {**values, "most": NEAREST})
     if len(found) < query.limit and matches > NEAREST and (shape.filtered or shape.has_state):
-        return views(connection, _page(shape), values)
+        return fetch_views(connection, _page(shape), values)
     return found
 
 
@@ -106,9 +106,9 @@ def _probe() -> sa.Select[Any]:
 @cache
 def _page(shape: Shape) -> sa.Select[Any]:
     if not shape.indexed:
-        return _walked(shown(leads), shape)
+        return _walked(select_views(leads), shape)
     found = _by_words(shape).subquery()
-    page = shown(found.join(leads, leads.c.id == found.c.lead_id))
+    page = select_views(found.join(leads, leads.c.id == found.c.lead_id))
     return page.order_by(*_order(*found.c, shape=shape))
 
 

@@ -10,7 +10,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, Str
 
 from leadintake.domain.errors import FieldError, Invalid, Malformed
 from leadintake.entrypoints.errors import UnsupportedMediaType
-from leadintake.entrypoints.http.reading import shown
+from leadintake.entrypoints.http.reading import printable
 
 Write = Callable[[bytes], Awaitable[None]]
 """Takes the next bytes of the file."""
@@ -116,7 +116,7 @@ class _Reader:
         is_file = part.filename is not None
         error = self._refusal(name, part.filename)
         if error:
-            self._wrong.append(FieldError(shown(name), error))
+            self._wrong.append(FieldError(printable(name), error))
         self._names.append(name)
         self._charset = "utf-8" if is_file else CHARSETS.get((part.charset or "utf-8").lower(), "")
         if not self._charset:
@@ -141,7 +141,7 @@ class _Reader:
             return
         self._text += data
         if len(self._text) > TEXT_MAX_BYTES:
-            raise Invalid(*self._wrong, FieldError(shown(self._names[-1]), "This is far too long."))
+            raise Invalid(*self._wrong, FieldError(printable(self._names[-1]), "This is far too long."))
 
     def end(self) -> None:
         """Finish a part."""

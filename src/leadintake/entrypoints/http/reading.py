@@ -85,7 +85,7 @@ def read_query(request: AnyRequest, kind: type[S]) -> S:
     given = dict(pairs)
     if len(given) < len(pairs):
         names = [name for name, _ in pairs]
-        raise Invalid(*(FieldError(shown(name), "Give this once.") for name in given if names.count(name) > 1))
+        raise Invalid(*(FieldError(printable(name), "Give this once.") for name in given if names.count(name) > 1))
     about = schema_of(kind)["properties"]
     return _built(kind, {name: _meant(text, about.get(name, {}).get("type")) for name, text in given.items()})
 
@@ -111,7 +111,7 @@ def said(change: msgspec.Struct) -> dict[str, Any]:
     return given
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A name that a client made up, as it may be repeated: not too long, and ASCII."""
     return name[:SHOWN_CHARACTERS].encode("ascii", "backslashreplace").decode()
 
@@ -141,7 +141,9 @@ def _resolved(about: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> dic
 
 
 def _built(kind: type[S], given: Mapping[str, object]) -> S:
-    wrong = [FieldError(shown(name), "This is not known here.") for name in given if name not in kind.__struct_fields__]
+    wrong = [
+        FieldError(printable(name), "This is not known here.") for name in given if name not in kind.__struct_fields__
+    ]
     values: dict[str, Any] = {}
     for field in _fields(kind):
         value = given.get(field.name, msgspec.UNSET)

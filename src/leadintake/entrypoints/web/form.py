@@ -17,7 +17,7 @@ from leadintake.entrypoints.http.public import ROOM_FOR_FIELDS, form_of, receive
 from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
-from leadintake.entrypoints.web import shown
+from leadintake.entrypoints.web import tickets
 from leadintake.entrypoints.web.form_words import LABELS, MISSING, NO_ADDRESS, resume_words
 from leadintake.entrypoints.web.pages import page, redirect
 from leadintake.entrypoints.web.reading_on import ReadingOn, what_was_typed
@@ -49,20 +49,20 @@ async def send(request: AnyRequest) -> Response[Any]:
     intake, keys = serving(request).app.intake, serving(request).app.sealing_keys
     try:
         async with received(request, texts) as (file_name, upload):
-            form = form_of(texts, file_name, shown.noticed(*_sent_along(texts), keys), texts[TRAP])
+            form = form_of(texts, file_name, tickets.notice_of(*_sent_along(texts), keys), texts[TRAP])
             receipt, _ = await intake.submit(form, upload, _idempotency_key(texts["submission"]))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, what was typed is not lost
         if isinstance(error, TooManyRequests | Unavailable) and not any(texts.values()):
             await what_was_typed(request, texts)
         return _form(request, texts, refusal(request, error, texts))
-    return redirect(request, f"/received/{receipt.reference}/{shown.proof(receipt.reference, keys)}")
+    return redirect(request, f"/received/{receipt.reference}/{tickets.make_proof(receipt.reference, keys)}")
 
 
 @get("/received/{reference:str}/{proof:str}")
 async def receipt(request: AnyRequest, reference: FromPath[str], proof: FromPath[str]) -> Template:
     """What was received, as often as one likes to see it."""
     here = serving(request)
-    if not shown.is_proof(proof, reference, here.app.sealing_keys):
+    if not tickets.is_proof(proof, reference, here.app.sealing_keys):
         raise NotFound
     return page("received", reference=reference, what_is_next=_paragraphs(here.settings.form_next))
 
@@ -73,10 +73,10 @@ def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = 
     The next ticket is as old, because whoever sends the same form as a second enquiry has long filled it in.
     """
     settings, keys = serving(request).settings, serving(request).app.sealing_keys
-    ticket, notice = texts.get("submission", ""), shown.noticed(*_sent_along(texts), keys) if refused else None
+    ticket, notice = texts.get("submission", ""), tickets.notice_of(*_sent_along(texts), keys) if refused else None
     if notice is None or (refused and refused.ticket_is_used):
         notice = notice or Notice(settings.form_notice, serving(request).app.intake.now())
-        ticket = shown.ticket(notice, secrets.token_bytes(shown.RANDOM_BYTES), keys)
+        ticket = tickets.make_ticket(notice, secrets.token_bytes(tickets.RANDOM_BYTES), keys)
     return page(
         "form",
         status=refused.status if refused else HTTPStatus.OK,

@@ -29,7 +29,7 @@ EARLIER = "before"
 @get("/inbox/leads/{lead_id:str}")
 async def lead(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     """One lead, between its neighbours in the list that it was opened from."""
-    return await shown(request, parsed_id(lead_id))
+    return await lead_page(request, parsed_id(lead_id))
 
 
 @post("/inbox/leads/{lead_id:str}/reach-out")
@@ -38,7 +38,7 @@ async def reach_out(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     try:
         await serving(request).app.desk.change(request.user, parsed_id(lead_id), Change(state=State.REACHED_OUT))
     except IllegalTransition as error:
-        return await shown(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, first=error)
+        return await lead_page(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, first=error)
     return redirect(request, f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}")
 
 
@@ -53,7 +53,7 @@ async def release(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
 @get("/inbox/leads/{lead_id:str}/discard")
 async def ask_to_discard(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     """Say that nobody can bring it back, before it is discarded."""
-    return await shown(request, parsed_id(lead_id), template="discard")
+    return await lead_page(request, parsed_id(lead_id), template="discard")
 
 
 @post("/inbox/leads/{lead_id:str}/discard")
@@ -62,7 +62,7 @@ async def discard(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     try:
         await serving(request).app.desk.discard(request.user, parsed_id(lead_id))
     except NotQuarantined:
-        return await shown(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, kept=True)
+        return await lead_page(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, kept=True)
     return redirect(request, saying("/inbox" + Selection.read(request).parameters(), "discarded"))
 
 
@@ -76,7 +76,7 @@ async def resume(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
 async def ask_to_erase(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     """Say what an erasure takes away, before it does."""
     request.user.require(Permission.ERASE_LEADS)
-    return await shown(request, parsed_id(lead_id), template="erase")
+    return await lead_page(request, parsed_id(lead_id), template="erase")
 
 
 @post("/inbox/leads/{lead_id:str}/erase")
@@ -95,7 +95,7 @@ async def resend(request: SignedIn, delivery_id: FromPath[str]) -> Response[Any]
     return redirect(request, inside(form.get("next", "")))
 
 
-async def shown(
+async def lead_page(
     request: SignedIn, lead_id: UUID, *, template: str = "lead", status: int = HTTPStatus.OK, **told: Any
 ) -> Template:
     """The page of a lead.

@@ -14,7 +14,7 @@ from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.errors import error_page
-from leadintake.entrypoints.web.lead import shown
+from leadintake.entrypoints.web.lead import lead_page
 from leadintake.entrypoints.web.pages import redirect
 from leadintake.entrypoints.web.selection import Selection, saying
 from leadintake.entrypoints.web.session import ask, at_desk, inside
@@ -65,13 +65,13 @@ async def _saved(request: SignedIn, draft: Draft, address: str) -> Response[Any]
     try:
         await serving(request).app.desk.change(request.user, lead_id, change)
     except Stale:
-        return await shown(request, lead_id, status=HTTPStatus.CONFLICT, draft=draft.notes)
+        return await lead_page(request, lead_id, status=HTTPStatus.CONFLICT, draft=draft.notes)
     except Invalid as error:
-        return await shown(
+        return await lead_page(
             request, lead_id, status=HTTPStatus.UNPROCESSABLE_ENTITY, draft=draft.notes, wrong=error.errors[0].message
         )
     except Unavailable as error:
-        return await shown(
+        return await lead_page(
             request, lead_id, status=HTTPStatus.SERVICE_UNAVAILABLE, draft=draft.notes, wrong=error.detail
         )
     return redirect(request, f"{inside(saying(address, 'saved'))}#notes")

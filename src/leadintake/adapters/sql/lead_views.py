@@ -1,5 +1,6 @@
-"""Leads as they are shown."""
+"""Leads as they are shown: what is selected of them, and the views that come of it."""
 
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -11,24 +12,20 @@ from leadintake.adapters.sql.hot import Row, run, scalar
 from leadintake.adapters.sql.tables import leads, users
 from leadintake.application.views import LeadView
 
-COLUMNS = (
-    "id", "reference", "first_name", "last_name", "email", "state", "notes",
-    "resume_path", "resume_name", "resume_kind", "resume_size", "resume_sha256", "resume_flags",
-    "created_at", "updated_at", "reached_out_at", "reached_out_by", "version", "quarantine",
-)  # fmt: skip
+COLUMNS = [field.name for field in fields(LeadView)]
 LISTS = ("resume_flags", "quarantine")
 
 _views = msgspec.json.Decoder(list[LeadView])
 
 
-def shown(found: sa.FromClause) -> sa.Select[Any]:
+def select_views(found: sa.FromClause) -> sa.Select[Any]:
     """All that is shown of leads, which are found by their table or a join of it."""
     columns = (*(leads.c[name] for name in COLUMNS), users.c.full_name.label("reached_out_name"))
     return sa.select(*columns).select_from(found.outerjoin(users, leads.c.reached_out_by == users.c.id))
 
 
-def views(connection: sa.Connection, statement: sa.Select[Any], values: Row) -> list[LeadView]:
-    """The leads of a statement, which is made once, from `shown`."""
+def fetch_views(connection: sa.Connection, statement: sa.Select[Any], values: Row) -> list[LeadView]:
+    """The leads of a statement, which is made once, by `select_views`."""
     return _views.decode(scalar(run(connection, _as_json(statement, connection.dialect.name), values)))
 
 

@@ -1,4 +1,4 @@
-"""What was shown to a prospect, as the page itself proves it later: the ticket of a form, the address of a receipt."""
+"""What a page carries to prove later what it was: the ticket of a form with its notice, the address of a receipt."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ RANDOM_BYTES = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def ticket(notice: Notice, random: bytes, keys: Sequence[bytes]) -> str:
+def make_ticket(notice: Notice, random: bytes, keys: Sequence[bytes]) -> str:
     """The ticket of a form that is shown with a notice, to the second; `random` are RANDOM_BYTES.
 
     Short enough to be an Idempotency-Key.
@@ -23,23 +23,23 @@ def ticket(notice: Notice, random: bytes, keys: Sequence[bytes]) -> str:
     return seal(TICKET, seconds.to_bytes(TIME_BYTES) + random, notice.text, keys)
 
 
-def noticed(sent: str, text: str, keys: Sequence[bytes]) -> Notice | None:
-    """The notice that a ticket was shown with; None unless the ticket is exactly what `ticket` made of this text."""
+def notice_of(ticket: str, text: str, keys: Sequence[bytes]) -> Notice | None:
+    """The notice that a ticket was shown with; None unless the ticket is what `make_ticket` made of this text."""
     text = text.replace("\r\n", "\n")  # A browser ends the lines of what it sends like this.
     try:
-        plain = unseal(TICKET, sent, TIME_BYTES + RANDOM_BYTES, text, keys)
+        plain = unseal(TICKET, ticket, TIME_BYTES + RANDOM_BYTES, text, keys)
     except ValueError:
         return None
     return Notice(text, EPOCH + timedelta(seconds=int.from_bytes(plain[:TIME_BYTES])))
 
 
-def proof(reference: str, keys: Sequence[bytes]) -> str:
+def make_proof(reference: str, keys: Sequence[bytes]) -> str:
     """What the address of a receipt ends with, so that nobody else can make a page of ours that confirms an enquiry."""
     return seal(RECEIPT, b"", reference, keys)
 
 
 def is_proof(sent: str, reference: str, keys: Sequence[bytes]) -> bool:
-    """Whether this is what `proof` made of the reference."""
+    """Whether this is what `make_proof` made of the reference."""
     try:
         unseal(RECEIPT, sent, 0, reference, keys)
     except ValueError:
