@@ -11,7 +11,7 @@ quarantined = Counter("leadintake_quarantined_submissions", "Submissions that we
 log = structlog.get_logger()
 
 
-def tell(lead_id: UUID, reasons: tuple[Reason, ...]) -> None:
+def report_quarantine(lead_id: UUID, reasons: tuple[Reason, ...]) -> None:
     """Count it and log it, with nothing that was typed."""
     quarantined.inc()
     log.info("submission_quarantined", lead_id=str(lead_id), reasons=[reason.value for reason in reasons])

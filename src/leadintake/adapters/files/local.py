@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from leadintake.adapters.files.disk import THREADS, OpenFile, chunks, create, done, sync
 from leadintake.adapters.files.keeping import Arrival, Keeper
-from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, checked
+from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, bare_name
 from leadintake.adapters.files.spool import Spool
 from leadintake.application.ports import Received
 from leadintake.domain.errors import FileUnavailable, Unavailable
@@ -50,7 +50,7 @@ class LocalFiles:
 
     def at(self, path: str) -> Path:
         """The file of a path; raises FileUnavailable unless it is a bare name."""
-        return self.folder / checked(path)
+        return self.folder / bare_name(path)
 
     def new_part(self) -> Path:
         """The name of a file that is not kept yet, which no other process uses."""

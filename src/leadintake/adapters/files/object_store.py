@@ -15,7 +15,7 @@ from obstore.exceptions import BaseError
 
 from leadintake.adapters.files.bucket import connect
 from leadintake.adapters.files.disk import CHUNK, THREADS, OpenFile, chunks
-from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, checked
+from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, bare_name
 from leadintake.adapters.files.spool import Spool
 from leadintake.application.ports import Received
 from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
@@ -79,7 +79,7 @@ class ObjectFiles:
 
     async def link(self, resume: Resume) -> str | None:
         """A signed address for a minute, or None from a store that cannot make one with the credentials it has."""
-        path = checked(resume.path)
+        path = bare_name(resume.path)
         try:
             async with self.asking():
                 return await obstore.sign_async(self.bucket, "GET", path, LINK_LIFETIME)
@@ -90,13 +90,13 @@ class ObjectFiles:
         """The bytes of a file; None when it is not there. Raises Unavailable."""
         async with self.asking():
             try:
-                return (await obstore.head_async(self.bucket, checked(path)))["size"]
+                return (await obstore.head_async(self.bucket, bare_name(path)))["size"]
             except FileNotFoundError:
                 return None
 
     async def remove(self, path: str) -> None:
         """Delete a file; raises Unavailable."""
-        await self._delete(checked(path))
+        await self._delete(bare_name(path))
 
     async def written(self, *, since: datetime | None = None, before: datetime) -> AsyncIterator[list[str]]:
         """The paths last written within a time, whatever else may lie in the bucket; raises Unavailable."""
@@ -129,7 +129,7 @@ class ObjectFiles:
     async def _fetch(self, path: str, spool: Spool) -> Callable[[], bytes]:
         """How to read the file, once all of it is here; raises TooLarge or Unavailable."""
         async with self.asking():
-            found = await obstore.get_async(self.bucket, checked(path))
+            found = await obstore.get_async(self.bucket, bare_name(path))
             async for chunk in found.stream(CHUNK):
                 await spool.write(bytes(chunk))
             return await spool.read(_reader)
@@ -158,7 +158,7 @@ class ObjectUpload(Spool):
         Cancelled, this ends when it is known what came of it, and nothing is there.
         """
         resume = await self.run(lambda: judge(self.received(self._store.inspect)))
-        path = checked(resume.path)
+        path = bare_name(resume.path)
         putting = asyncio.create_task(self._put(path, resume))
         try:
             await asyncio.shield(putting)

@@ -10,7 +10,7 @@ BARE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
 LISTED_AT_ONCE = 500
 
 
-def checked(path: str) -> str:
+def bare_name(path: str) -> str:
     """The path itself; raises FileUnavailable unless it is a bare name."""
     if not BARE_NAME.fullmatch(path):
         raise FileUnavailable

@@ -31,7 +31,7 @@ from leadintake.application.staff import Staff
 from leadintake.domain.values import UUID7_RANDOM_BITS, uuid7
 from leadintake.entrypoints.bootstrap import engines, keys, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
-from leadintake.entrypoints.quarantine import tell
+from leadintake.entrypoints.quarantine import report_quarantine
 from leadintake.entrypoints.settings import Settings
 
 
@@ -71,7 +71,7 @@ async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[
                 new_id=new_id,
                 random_bits=random_bits,
                 wake=wake,
-                on_quarantine=tell,
+                on_quarantine=report_quarantine,
             ),
             inbox=Inbox(database, now),
             desk=Desk(database, files, owing, now, wake),

@@ -91,7 +91,7 @@ async def token(request: AnyRequest) -> Response[TokenAnswer]:
     match given.get("grant_type", "password"):
         case "password" if given.get("username") and given.get("password"):
             accounts = serving(request).app.accounts
-            grant = await checked(request, given["username"], given["password"], accounts.sign_in)
+            grant = await attempt_sign_in(request, given["username"], given["password"], accounts.sign_in)
         case "refresh_token" if given.get("refresh_token"):
             grant = await serving(request).app.accounts.refresh(given["refresh_token"])
         case "password" | "refresh_token":
@@ -102,7 +102,9 @@ async def token(request: AnyRequest) -> Response[TokenAnswer]:
     return Response(answer, headers={"Pragma": "no-cache"})
 
 
-async def checked(request: AnyRequest, email: str, password: str, sign_in: Callable[[str, str], Awaitable[T]]) -> T:
+async def attempt_sign_in(
+    request: AnyRequest, email: str, password: str, sign_in: Callable[[str, str], Awaitable[T]]
+) -> T:
     """Sign somebody in, as often as that may be tried from the client's address, and for the account.
 
     Raises WrongCredentials, TooManyRequests or Busy.

@@ -60,7 +60,7 @@ class OAuthError(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Explanation:
     """What a client is told of an error, in whatever shape. Only refusals show their text."""
 
     meaning: Meaning
@@ -78,7 +78,7 @@ class Answer:
     body: bytes
 
 
-def tell(error: Exception, scope: Scope) -> Told:
+def explain(error: Exception, scope: Scope) -> Explanation:
     """Look an error up, and log what the operator should know."""
     meaning = meaning_of(error)
     detail = (
@@ -86,18 +86,20 @@ def tell(error: Exception, scope: Scope) -> Told:
     )
     scope["state"]["problem"] = meaning.slug
     _note(error, meaning, scope)
-    return Told(meaning, detail, _headers(error, meaning, scope))
+    return Explanation(meaning, detail, _headers(error, meaning, scope))
 
 
 def answer(error: Exception, scope: Scope, base_url: str) -> Answer:
     """Turn an error into its answer."""
-    told = tell(error, scope)
-    meaning, headers = told.meaning, told.headers
+    explained = explain(error, scope)
+    meaning, headers = explained.meaning, explained.headers
     if scope["path"].startswith(OAUTH_PREFIX):
-        oauth = OAuthError(meaning.oauth, NOT_IN_OAUTH.sub("", told.detail))
+        oauth = OAuthError(meaning.oauth, NOT_IN_OAUTH.sub("", explained.detail))
         return Answer(meaning.status, {**headers, "Pragma": "no-cache"}, "application/json", msgspec.json.encode(oauth))
     request_id: str = scope["state"]["request_id"]
-    problem = Problem(f"{base_url}/problems/{meaning.slug}", meaning.title, meaning.status, told.detail, request_id)
+    problem = Problem(
+        f"{base_url}/problems/{meaning.slug}", meaning.title, meaning.status, explained.detail, request_id
+    )
     if isinstance(error, errors.Invalid):
         problem.errors = list(error.errors)
     if isinstance(error, errors.IllegalTransition):

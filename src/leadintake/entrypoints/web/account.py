@@ -14,7 +14,7 @@ from leadintake.domain.people import PASSWORD_MIN_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.me import replace_password
-from leadintake.entrypoints.http.problems import tell
+from leadintake.entrypoints.http.problems import explain
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.fields import NOTHING, refused
@@ -42,9 +42,9 @@ async def change_password(request: SignedIn) -> Response[Any]:
     except Invalid as error:
         return await _shown(request, **refused(request, error))
     except (TooManyRequests, Unavailable) as error:
-        told = tell(error, request.scope)
-        wrong = {"current_password": told.detail}
-        return await _shown(request, status=told.meaning.status, headers=told.headers, wrong=wrong)
+        explained = explain(error, request.scope)
+        wrong = {"current_password": explained.detail}
+        return await _shown(request, status=explained.meaning.status, headers=explained.headers, wrong=wrong)
     return redirect(request, "/inbox/account?changed")
 
 

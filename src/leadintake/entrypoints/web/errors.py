@@ -31,14 +31,14 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
 
 def error_page(request: Request[Any, Any, Any], error: Exception, draft: str = "") -> Template:
     """A page about an error, with the draft that could not be saved because of it."""
-    told = problems.tell(error, request.scope)
+    explained = problems.explain(error, request.scope)
     home = "/inbox" if request.url.path.startswith("/inbox") else "/"
     return page(
         "error",
-        status=told.meaning.status,
-        headers=told.headers,
-        title=told.meaning.title,
-        detail=told.detail,
+        status=explained.meaning.status,
+        headers=explained.headers,
+        title=explained.meaning.title,
+        detail=explained.detail,
         draft=draft,
         home=home,
         request_id=request.scope["state"]["request_id"],

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from leadintake.domain.errors import FieldError, Invalid, Refused
-from leadintake.entrypoints.http.problems import tell
+from leadintake.entrypoints.http.problems import explain
 from leadintake.entrypoints.http.reading import AnyRequest
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -19,6 +19,6 @@ def refused(request: AnyRequest, error: Refused, at: str = "") -> dict[str, Any]
     """
     errors = error.errors if isinstance(error, Invalid) else [FieldError(at, error.detail)]
     return {
-        "status": tell(error, request.scope).meaning.status,
+        "status": explain(error, request.scope).meaning.status,
         "wrong": {each.field: each.message for each in errors},
     }

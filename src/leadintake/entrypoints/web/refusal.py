@@ -8,7 +8,7 @@ from leadintake.domain import values
 from leadintake.domain.errors import FieldError, Invalid, KeyReused, TooLarge, Unavailable, WrongKind
 from leadintake.entrypoints.errors import TooManyRequests
 from leadintake.entrypoints.http.multipart import FILE
-from leadintake.entrypoints.http.problems import tell, understood
+from leadintake.entrypoints.http.problems import explain, understood
 from leadintake.entrypoints.http.public import form_of
 from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.http.serving import serving
@@ -45,21 +45,21 @@ class Refusal:
 def refusal(request: AnyRequest, error: Exception, texts: dict[str, str]) -> Refusal:
     """What an error means for the form that it came from, of which these texts had arrived."""
     error = understood(error)
-    told = tell(error, request.scope)
-    status = told.meaning.status
+    explained = explain(error, request.scope)
+    status = explained.meaning.status
     wrong = {each.field: _message(each) for each in _faults(request, error, texts) if each.field in LABELS}
     if wrong:
-        return Refusal(status, told.headers, wrong={name: wrong[name] for name in LABELS if name in wrong})
+        return Refusal(status, explained.headers, wrong={name: wrong[name] for name in LABELS if name in wrong})
     if isinstance(error, KeyReused):
-        return Refusal(status, told.headers, KEY_REUSED, ticket_is_used=True)
+        return Refusal(status, explained.headers, KEY_REUSED, ticket_is_used=True)
     if isinstance(error, TooManyRequests):
         when = _time(error.retry_after // 60 + 1)
-        return Refusal(status, told.headers, f"Too many enquiries came from your network. Try again in {when}.")
+        return Refusal(status, explained.headers, f"Too many enquiries came from your network. Try again in {when}.")
     if type(error) is Unavailable:
-        return Refusal(status, told.headers, UNAVAILABLE)
+        return Refusal(status, explained.headers, UNAVAILABLE)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Refusal(status, told.headers, SERVER_ERROR, help_id=request.scope["state"]["request_id"])
-    return Refusal(status, told.headers, told.detail)
+        return Refusal(status, explained.headers, SERVER_ERROR, help_id=request.scope["state"]["request_id"])
+    return Refusal(status, explained.headers, explained.detail)
 
 
 def _faults(request: AnyRequest, error: Exception, texts: dict[str, str]) -> list[FieldError]:

@@ -111,7 +111,7 @@ def cookie_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def made(settings: Settings, value: str, max_age: int | None = None) -> Cookie:
+def session_cookie(settings: Settings, value: str, max_age: int | None = None) -> Cookie:
     """The cookie that names a session, until the browser is closed or for `max_age` seconds."""
     is_secure = settings.base_url.startswith("https:")
     return Cookie(

@@ -8,13 +8,13 @@ from litestar import Response, get, post
 
 from leadintake.domain.errors import NotSignedIn, Unavailable, WrongCredentials
 from leadintake.entrypoints.errors import TooManyRequests
-from leadintake.entrypoints.http.auth import checked
-from leadintake.entrypoints.http.problems import tell
+from leadintake.entrypoints.http.auth import attempt_sign_in
+from leadintake.entrypoints.http.problems import explain
 from leadintake.entrypoints.http.reading import AnyRequest, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web import notes
 from leadintake.entrypoints.web.pages import redirect
-from leadintake.entrypoints.web.session import ask, at_desk, cookie_of, inside, made
+from leadintake.entrypoints.web.session import ask, at_desk, cookie_of, inside, session_cookie
 
 
 @get("/inbox/sign-in")
@@ -35,7 +35,7 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
     email, wanted, draft = form.get("email", ""), inside(form.get("next", "")), notes.Draft.read(form)
     accounts = serving(request).app.accounts
     try:
-        cookie = await checked(request, email, form.get("password", ""), accounts.open_browser_session)
+        cookie = await attempt_sign_in(request, email, form.get("password", ""), accounts.open_browser_session)
         await _end(request, cookie_of(request))
         answer: Response[Any] = redirect(request, wanted)
         if draft:
@@ -43,17 +43,17 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
             request.scope["user"], request.scope["auth"] = identity.user, identity
             answer = await notes.save(request, draft, wanted)
     except (WrongCredentials, TooManyRequests, Unavailable) as error:
-        told = tell(error, request.scope)
+        explained = explain(error, request.scope)
         again = ask(
             wanted,
             email=email,
-            wrong=told.detail,
+            wrong=explained.detail,
             kept=asdict(draft) if draft else None,
-            status=told.meaning.status,
+            status=explained.meaning.status,
         )
-        again.headers.update(told.headers)
+        again.headers.update(explained.headers)
         return again
-    answer.set_cookie(made(serving(request).settings, cookie))
+    answer.set_cookie(session_cookie(serving(request).settings, cookie))
     return answer
 
 
@@ -62,7 +62,7 @@ async def sign_out(request: AnyRequest) -> Response[Any]:
     """End the session, if it is not over already."""
     await _end(request, cookie_of(request))
     answer = redirect(request, "/inbox/sign-in?signed-out")
-    answer.set_cookie(made(serving(request).settings, "", max_age=0))
+    answer.set_cookie(session_cookie(serving(request).settings, "", max_age=0))
     return answer
 
 

@@ -78,7 +78,7 @@ def capped(count: int, most: int) -> str:
     return f"{most - 1}+" if count >= most else str(count)
 
 
-def told(events: Sequence[EventView]) -> list[EventView]:
+def timeline(events: Sequence[EventView]) -> list[EventView]:
     """A timeline, newest first. Notes save themselves, so of one person's changes in a row only the last is told."""
     shown: list[EventView] = []
     for event in reversed(events):
