@@ -36,11 +36,11 @@ def count(source: Path) -> dict[str, int]:
         return _count(origin)
 
 
-async def copy(source: Path, url: str, told: Callable[[int, int], None]) -> int:
+async def copy(source: Path, url: str, report: Callable[[int, int], None]) -> int:
     """Copy a database to an empty one of the same schema; returns how many rows it has.
 
-    `told` hears now and then how many rows were copied, and of how many. Raises Refused, Unavailable when the source
-    cannot be read, or one of FAILURES, and then nothing was copied.
+    `report` is called now and then with how many rows were copied, and of how many. Raises Refused, Unavailable when
+    the source cannot be read, or one of FAILURES, and then nothing was copied.
     """
     done = 0
     async with opened(url) as destination:
@@ -54,7 +54,7 @@ async def copy(source: Path, url: str, told: Callable[[int, int], None]) -> int:
                 for rows in _batches(origin, table):
                     await driver.copy_records_to_table(table.name, records=rows, columns=table.c.keys())
                     done += len(rows)
-                    told(done, sum(counts.values()))
+                    report(done, sum(counts.values()))
                 arrived = await destination.scalar(sa.select(sa.func.count()).select_from(table))
                 if arrived != counts[table.name]:
                     raise Refused(f"Of {counts[table.name]:,} rows of {table}, {arrived:,} arrived. None was kept.")

@@ -29,10 +29,11 @@ def of_sqlite(source: Path, to: Path) -> None:
         origin.execute("VACUUM INTO ?", (str(draft),))
 
 
-async def of_postgres(url: str, to: Path, told: Callable[[int, int], None]) -> None:
-    """Copy a PostgreSQL database of this version; `told` hears now and then how many rows were, and of how many.
+async def of_postgres(url: str, to: Path, report: Callable[[int, int], None]) -> None:
+    """Copy a PostgreSQL database of this version.
 
-    Raises Refused when the file cannot be written, or one of postgres.FAILURES, and then nothing is there.
+    `report` is called now and then with how many rows were copied, and of how many. Raises Refused when
+    the file cannot be written, or one of postgres.FAILURES, and then nothing is there.
     """
     from leadintake.adapters.sql import postgres  # noqa: PLC0415 - SQLite does not need what takes long to import
 
@@ -52,7 +53,7 @@ async def of_postgres(url: str, to: Path, told: Callable[[int, int], None]) -> N
                         with made:
                             made.executemany(_insertion(table), rows)
                         done += len(rows)
-                        told(done, total)
+                        report(done, total)
 
 
 def lay_up(path: Path, why: str) -> int:

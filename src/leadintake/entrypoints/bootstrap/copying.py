@@ -42,8 +42,8 @@ def leads(source: Settings) -> int:
     return copying.count(source.database_path)["leads"]
 
 
-async def rows(source: Settings, target: Settings, told: Callable[[int, int], None]) -> int:
-    """Copy all rows and return how many; `told` hears how many were, and of how many.
+async def rows(source: Settings, target: Settings, report: Callable[[int, int], None]) -> int:
+    """Copy all rows and return how many; `report` is called now and then with how many were copied, and of how many.
 
     From a running service they come as they were at one moment. Raises NotReady, Refused or Unavailable, and then none
     was copied.
@@ -52,10 +52,10 @@ async def rows(source: Settings, target: Settings, told: Callable[[int, int], No
 
     if target.postgres_url:
         async with schema.alone(target):
-            return await copying.copy(source.database_path, target.postgres_url, told)
+            return await copying.copy(source.database_path, target.postgres_url, report)
     if source.postgres_url:
         with schema.telling(source):
-            await snapshot.of_postgres(source.postgres_url, target.database_path, told)
+            await snapshot.of_postgres(source.postgres_url, target.database_path, report)
     else:
         snapshot.of_sqlite(source.database_path, target.database_path)
     return sum(copying.count(target.database_path).values())

@@ -63,8 +63,8 @@ async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wron
         # The database is made on a local disk, because SQLite cannot work on every file system that takes backups.
         copy = replace(settings, data_dir=Path(work), database_url=None)
         uploads = replace(settings, data_dir=partial, files=None, max_resume_bytes=LARGEST_RESUME)
-        with output.progress("Copying rows") as told:
-            await copying.rows(settings, copy, told)
+        with output.progress("Copying rows") as report:
+            await copying.rows(settings, copy, report)
         async with engines.kept(settings) as live, engines.kept(copy, uploads) as copied:
             source = replace(live, database=copied.database)
             _, broken = await copy_files(source, copied.files, str(folder), copying.leads(copy))

@@ -21,13 +21,13 @@ async def copy_files(kept: Kept, to: FileStore, where: str, total: int) -> tuple
     seen = copied = 0
     broken: list[LeadView] = []
     try:
-        with output.progress("Copying files") as told:
+        with output.progress("Copying files") as report:
             async for leads in batches(kept, AT_ONCE):
                 outcomes = await asyncio.gather(*(_copy_file(kept.files, to, lead) for lead in leads))
                 broken += [lead for lead, outcome in zip(leads, outcomes, strict=True) if outcome is None]
                 copied += outcomes.count(True)
                 seen += len(leads)
-                told(seen, total)
+                report(seen, total)
     except TooLarge as error:
         raise Refused("A file is larger than LEADINTAKE_MAX_RESUME_BYTES. Raise that for the copy.") from error
     except Unavailable as error:

@@ -28,7 +28,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show on a terminal how far something is; yields what is to hear how much is done, and of how much if known."""
+    """Show on a terminal how far something is; yields what reports how much is done, and of how much if known."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:

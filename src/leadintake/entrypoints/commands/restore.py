@@ -56,8 +56,8 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest, *, with
             with held(settings):
                 leads = await copying.prepare(copy, settings)
                 copied = await _restore_files(settings, backup, leads)
-                with output.progress("Copying rows") as told:
-                    await copying.rows(copy, settings, told)
+                with output.progress("Copying rows") as report:
+                    await copying.rows(copy, settings, report)
                 await schema.log_ahead(settings)
     async with engines.kept(settings) as restored:
         # What had to be copied was compared on its way.

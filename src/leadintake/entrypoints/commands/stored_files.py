@@ -38,12 +38,12 @@ async def compare(kept: Kept, *, hashes: bool) -> tuple[int, list[Wrong]]:
     """
     seen = 0
     suspects: list[Wrong] = []
-    with output.progress("Comparing leads and files") as told:
+    with output.progress("Comparing leads and files") as report:
         async for leads in batches(kept, AT_ONCE if hashes else BATCH):
             found = await asyncio.gather(*(look(kept.files, lead, hashes=hashes) for lead in leads))
             suspects += filter(None, found)
             seen += len(leads)
-            told(seen, None)
+            report(seen, None)
     return seen, [one for one in suspects if await _is_there(kept, one.lead.id)]
 
 

@@ -34,8 +34,8 @@ def worker() -> None:
 
 async def _work(settings: Settings) -> None:
     wake, stop = asyncio.Event(), asyncio.Event()
-    for told in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(told, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with bootstrap.opened(settings, wake.set) as app:
         with held(settings, SENDING):
             async with engines.watched(settings, wake.set), running(app, wake, grace=GRACE):
