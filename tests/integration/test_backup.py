@@ -22,7 +22,7 @@ from leadintake.application.app import App
 from leadintake.domain.delivery import Status
 from leadintake.domain.errors import SessionOver
 from leadintake.entrypoints.bootstrap import schema
-from leadintake.entrypoints.bootstrap.engines import Kept
+from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.lock import held
 
@@ -160,7 +160,7 @@ def test_a_backup_comes_from_many_machines_and_goes_there(
     assert (to_many.exit_code, to_one.exit_code) == (0, 0), to_many.output + to_one.output
     assert after(str(restored.database_url)) == expected == before(fresh)
     assert at(restored, readable) == fresh.do(readable)
-    assert at(restored, lambda app: compare(Kept(app.database, app.files), hashes=True)) == (len(was["leads"]), [])
+    assert at(restored, lambda app: compare(Storage(app.database, app.files), hashes=True)) == (len(was["leads"]), [])
     assert fresh.run("doctor", "--hashes").exit_code == 0
 
 

@@ -21,7 +21,7 @@ from leadintake.adapters.sql.tables import firms
 from leadintake.application.app import App
 from leadintake.domain.delivery import Status
 from leadintake.entrypoints.bootstrap import copying
-from leadintake.entrypoints.bootstrap.engines import Kept
+from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.bootstrap.schema import NotReady
 from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.lock import held
@@ -104,7 +104,7 @@ def test_every_file_is_there(machine: Machine, url: str, s3: S3) -> None:
         "  DATABASE_URL: the database of --to, for the service's own role and with its password",
         f"  LEADINTAKE_FILES={files_to}",
     ]
-    assert at(target, lambda app: compare(Kept(app.database, app.files), hashes=True)) == (len(paths), [])
+    assert at(target, lambda app: compare(Storage(app.database, app.files), hashes=True)) == (len(paths), [])
     assert {one["path"] for page in s3.store(files_to).list() for one in page} == paths
 
 

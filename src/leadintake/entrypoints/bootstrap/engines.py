@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Storage:
     """What a practice keeps, without the rest of the application: leads, and their files."""
 
     database: Database
@@ -34,10 +34,10 @@ class Kept:
 
 
 @asynccontextmanager
-async def kept(leads: Settings, uploads: Settings | None = None) -> AsyncIterator[Kept]:
+async def storage(leads: Settings, uploads: Settings | None = None) -> AsyncIterator[Storage]:
     """Database and files, these perhaps of other settings, beside whoever serves them; raises BadSetting or OSError."""
     async with database(leads) as opened, files(uploads or leads) as store:
-        yield Kept(opened, store)
+        yield Storage(opened, store)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from leadintake.domain.errors import NotFound, Refused
 from leadintake.domain.events import SYSTEM, Actor, Event
 from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import copying, engines, schema
-from leadintake.entrypoints.bootstrap.engines import Kept
+from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import backup_folder, output
 from leadintake.entrypoints.commands.backup_folder import Manifest
@@ -65,7 +65,7 @@ async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wron
         uploads = replace(settings, data_dir=partial, files=None, max_resume_bytes=LARGEST_RESUME)
         with output.progress("Copying rows") as report:
             await copying.rows(settings, copy, report)
-        async with engines.kept(settings) as live, engines.kept(copy, uploads) as copied:
+        async with engines.storage(settings) as live, engines.storage(copy, uploads) as copied:
             source = replace(live, database=copied.database)
             _, broken = await copy_files(source, copied.files, str(folder), copying.leads(copy))
             leads, bytes_, erased = await _forget_erased(copied, live)
@@ -90,7 +90,7 @@ async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wron
     return manifest, wrong
 
 
-async def _forget_erased(copied: Kept, live: Kept) -> tuple[int, int, set[UUID]]:
+async def _forget_erased(copied: Storage, live: Storage) -> tuple[int, int, set[UUID]]:
     """Take out of the copy what was erased since it was made, so that no restore brings it back.
 
     Returns how many leads are left, how many bytes their files have, and which leads were taken out.
@@ -108,7 +108,7 @@ async def _forget_erased(copied: Kept, live: Kept) -> tuple[int, int, set[UUID]]
     return count, size, erased
 
 
-async def _forget(copied: Kept, live: Kept, lead: LeadView) -> None:
+async def _forget(copied: Storage, live: Storage, lead: LeadView) -> None:
     """Erase a lead in the copy as it was erased in the service. Its timeline becomes what it is there."""
     timeline = await live.database.read(live.firm_id, lambda tx: tx.events.of_lead(lead.id))
 

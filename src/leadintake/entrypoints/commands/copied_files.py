@@ -7,12 +7,12 @@ from leadintake.application.ports import FileStore, Received
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, Refused, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
-from leadintake.entrypoints.bootstrap.engines import Kept
+from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.commands import output
 from leadintake.entrypoints.commands.stored_files import AT_ONCE, batches, resume
 
 
-async def copy_files(kept: Kept, to: FileStore, where: str, total: int) -> tuple[int, list[LeadView]]:
+async def copy_files(storage: Storage, to: FileStore, where: str, total: int) -> tuple[int, list[LeadView]]:
     """Store the file of each lead where it is not there in its size; `where` names that place, and `total` the leads.
 
     Returns how many were not there, and the leads whose files are missing or not what was uploaded: these are left out.
@@ -22,8 +22,8 @@ async def copy_files(kept: Kept, to: FileStore, where: str, total: int) -> tuple
     broken: list[LeadView] = []
     try:
         with output.progress("Copying files") as report:
-            async for leads in batches(kept, AT_ONCE):
-                outcomes = await asyncio.gather(*(_copy_file(kept.files, to, lead) for lead in leads))
+            async for leads in batches(storage, AT_ONCE):
+                outcomes = await asyncio.gather(*(_copy_file(storage.files, to, lead) for lead in leads))
                 broken += [lead for lead, outcome in zip(leads, outcomes, strict=True) if outcome is None]
                 copied += outcomes.count(True)
                 seen += len(leads)

@@ -91,12 +91,12 @@ def copy(to: str, files_to: str | None, *, hashes: bool) -> None:
 async def _copy_files(source: Settings, target: Settings, total: int) -> int:
     """Copy what is not there yet; returns how many files were not. Raises Refused unless all of them are good."""
     where = target.files or ""
-    async with engines.kept(source) as kept, engines.files(target) as store:
+    async with engines.storage(source) as storage, engines.files(target) as store:
         try:
             await store.ping()
         except Unavailable as error:
             raise Refused(f"Files cannot be copied to {where}: {reason(error)}") from error
-        copied, broken = await copy_files(kept, store, where, total)
+        copied, broken = await copy_files(storage, store, where, total)
     if broken:
         first = broken[0]
         raise Refused(
@@ -107,8 +107,8 @@ async def _copy_files(source: Settings, target: Settings, total: int) -> int:
 
 
 async def _compare(target: Settings, *, hashes: bool) -> tuple[int, list[Wrong]]:
-    async with engines.kept(target) as kept:
-        return await compare(kept, hashes=hashes)
+    async with engines.storage(target) as storage:
+        return await compare(storage, hashes=hashes)
 
 
 def _what_next(source: Settings, files_to: str | None) -> str:

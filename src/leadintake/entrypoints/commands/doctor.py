@@ -11,7 +11,7 @@ from leadintake.domain.errors import Refused, Unavailable
 from leadintake.domain.people import Operator
 from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import schema
-from leadintake.entrypoints.bootstrap.engines import Kept
+from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, session
 from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible
@@ -95,7 +95,7 @@ async def _files(app: App, settings: Settings, *, hashes: bool, fix: bool) -> li
         findings.append(Finding("files", Verdict.WRONG, f"No file can be written to {where}: {why}"))
         if settings.files:  # To ask a store that does not answer about each lead would take hours.
             return findings
-    seen, problems = await compare(Kept(app.database, app.files), hashes=hashes)
+    seen, problems = await compare(Storage(app.database, app.files), hashes=hashes)
     findings += [Finding("files", Verdict.WRONG, str(problem)) for problem in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:
         findings.append(Finding("files", Verdict.WRONG, f"and {len(problems) - MOST_SHOWN:,} more"))

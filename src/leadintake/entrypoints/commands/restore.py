@@ -11,7 +11,7 @@ import click
 from leadintake.domain.errors import Refused
 from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import copying, engines, schema
-from leadintake.entrypoints.bootstrap.engines import Kept
+from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import backup_folder, output
 from leadintake.entrypoints.commands.backup_folder import Manifest
@@ -49,7 +49,7 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest, *, with
         uploads = replace(settings, data_dir=folder, files=None)
         if not uploads.uploads_dir.is_dir():
             raise Refused(f"The backup is not whole: there is no folder {uploads.uploads_dir}.")
-        async with engines.kept(copy, uploads) as backup:
+        async with engines.storage(copy, uploads) as backup:
             if not without_damaged:
                 await _check_files(backup, manifest)
             schema.make_data_dir(settings)
@@ -59,7 +59,7 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest, *, with
                 with output.progress("Copying rows") as report:
                     await copying.rows(copy, settings, report)
                 await schema.log_ahead(settings)
-    async with engines.kept(settings) as restored:
+    async with engines.storage(settings) as restored:
         # What had to be copied was compared on its way.
         return (await compare(restored, hashes=copied < manifest.files))[1]
 
@@ -74,7 +74,7 @@ async def _take_database(copy: Settings, folder: Path, manifest: Manifest) -> No
     await schema.migrate(copy)
 
 
-async def _check_files(backup: Kept, manifest: Manifest) -> None:
+async def _check_files(backup: Storage, manifest: Manifest) -> None:
     """Raise Refused unless the backup has every file that it should have, as it was uploaded."""
     _, found = await compare(backup, hashes=True)
     wrong = [one for one in found if one.lead.resume_path not in manifest.missing]
@@ -83,7 +83,7 @@ async def _check_files(backup: Kept, manifest: Manifest) -> None:
         raise Refused(f"The backup is not whole: {wrong[0]}{more}. Restore the rest with --without-damaged.")
 
 
-async def _restore_files(settings: Settings, backup: Kept, leads: int) -> int:
+async def _restore_files(settings: Settings, backup: Storage, leads: int) -> int:
     """Store the files of a backup; returns how many were not there, after a restore that broke off.
 
     Raises Refused where any other file is there already.

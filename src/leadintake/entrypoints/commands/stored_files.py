@@ -10,7 +10,7 @@ from leadintake.application.ports import FileStore
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, NotFound, Unavailable
 from leadintake.domain.lead import Resume
-from leadintake.entrypoints.bootstrap.engines import Kept
+from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.commands import output
 
 BATCH = 100
@@ -31,7 +31,7 @@ class Wrong:
         return f"{self.lead.reference}: {self.lead.resume_path} {self.what}"
 
 
-async def compare(kept: Kept, *, hashes: bool) -> tuple[int, list[Wrong]]:
+async def compare(storage: Storage, *, hashes: bool) -> tuple[int, list[Wrong]]:
     """How many leads there are, and what is wrong with the file of any of them.
 
     A lead that is erased meanwhile is none. Shows progress on a terminal.
@@ -39,12 +39,12 @@ async def compare(kept: Kept, *, hashes: bool) -> tuple[int, list[Wrong]]:
     seen = 0
     suspects: list[Wrong] = []
     with output.progress("Comparing leads and files") as report:
-        async for leads in batches(kept, AT_ONCE if hashes else BATCH):
-            found = await asyncio.gather(*(look(kept.files, lead, hashes=hashes) for lead in leads))
+        async for leads in batches(storage, AT_ONCE if hashes else BATCH):
+            found = await asyncio.gather(*(look(storage.files, lead, hashes=hashes) for lead in leads))
             suspects += filter(None, found)
             seen += len(leads)
             report(seen, None)
-    return seen, [one for one in suspects if await _is_there(kept, one.lead.id)]
+    return seen, [one for one in suspects if await _is_there(storage, one.lead.id)]
 
 
 def resume(lead: LeadView) -> Resume:
@@ -52,25 +52,25 @@ def resume(lead: LeadView) -> Resume:
     return Resume(lead.resume_path, lead.resume_name, lead.resume_kind, lead.resume_size, lead.resume_sha256)
 
 
-async def known(kept: Kept, paths: Collection[str]) -> set[str]:
+async def known(storage: Storage, paths: Collection[str]) -> set[str]:
     """Which of these paths some lead refers to."""
-    return await kept.database.read(kept.firm_id, lambda tx: tx.leads.paths_in_use(paths))
+    return await storage.database.read(storage.firm_id, lambda tx: tx.leads.paths_in_use(paths))
 
 
-async def batches(kept: Kept, at_most: int) -> AsyncIterator[list[LeadView]]:
+async def batches(storage: Storage, at_most: int) -> AsyncIterator[list[LeadView]]:
     """All leads, oldest first, so that those that come meanwhile are looked at too.
 
     Those in quarantine come before: one that is released meanwhile is met again then, and none is missed.
     """
     for quarantined in (True, False):
         query = LeadQuery(oldest_first=True, limit=at_most, quarantined=quarantined)
-        while leads := await _page(kept, query):
+        while leads := await _page(storage, query):
             yield leads
             query = replace(query, after=Position(leads[-1].created_at, leads[-1].id))
 
 
-async def _page(kept: Kept, query: LeadQuery) -> list[LeadView]:
-    return await kept.database.read(kept.firm_id, lambda tx: tx.leads.page(query))
+async def _page(storage: Storage, query: LeadQuery) -> list[LeadView]:
+    return await storage.database.read(storage.firm_id, lambda tx: tx.leads.page(query))
 
 
 async def look(files: FileStore, lead: LeadView, *, hashes: bool) -> Wrong | None:
@@ -101,9 +101,9 @@ async def _is_intact(files: FileStore, lead: LeadView) -> bool:
     return True
 
 
-async def _is_there(kept: Kept, lead_id: UUID) -> bool:
+async def _is_there(storage: Storage, lead_id: UUID) -> bool:
     try:
-        await kept.database.read(kept.firm_id, lambda tx: tx.leads.view(lead_id))
+        await storage.database.read(storage.firm_id, lambda tx: tx.leads.view(lead_id))
     except NotFound:
         return False
     return True
