@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.service import PASSWORD, Service
+from tests.service import PASSWORD, Service, logged
 
 
 @pytest.fixture
@@ -97,6 +97,20 @@ def test_change(admin: httpx.Client, email: str) -> None:
         {"full_name": None},
     ):
         assert admin.patch(path, json=body).status_code == 422
+
+
+@pytest.mark.asvs("V16.2.1")
+def test_who_made_whom_an_admin(admin: httpx.Client, email: str) -> None:
+    """The log says who added and changed whom, and what the user may do from then on."""
+    added = admin.post("/users", json={"email": email, "full_name": "Grace", "role": "attorney"})
+    user_id = added.json()["id"]
+    changed = admin.patch(f"/users/{user_id}", json={"role": "admin"})
+    me = {"user_id": admin.get("/me").json()["id"], "target": user_id}
+
+    assert "user_created" in [line["event"] for line in logged(added.headers["x-request-id"])]
+    (updated, request) = logged(changed.headers["x-request-id"])
+    assert updated | {"event": "user_updated", "role": "admin", "is_active": True, **me} == updated
+    assert request | {"route": "/users/{user_id}", **me} == request
 
 
 def test_the_last_admin_stays(admin: httpx.Client) -> None:

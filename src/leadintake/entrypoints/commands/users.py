@@ -46,10 +46,11 @@ def list_() -> None:
             "yes" if user.is_active else "no",
             user.created_at,
             user.password_expires_at,
+            user.id,
         )
         for user in found
     ]
-    output.table(("email", "name", "role", "active", "created", "password until"), rows)
+    output.table(("email", "name", "role", "active", "created", "password until", "id"), rows)
 
 
 @users.command()

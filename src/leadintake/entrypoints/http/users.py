@@ -2,7 +2,9 @@
 
 from dataclasses import asdict, dataclass
 from typing import Annotated
+from uuid import UUID
 
+import structlog
 from litestar import Router, get, patch, post
 from litestar.params import FromPath
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -16,6 +18,8 @@ from leadintake.entrypoints.http.document import NAME, PASSWORD, describe
 from leadintake.entrypoints.http.guard import SignedIn, signed_in_manager
 from leadintake.entrypoints.http.reading import parsed_id, read_json, said
 from leadintake.entrypoints.http.serving import serving
+
+log = structlog.get_logger()
 
 FullName = Annotated[
     str,
@@ -88,7 +92,7 @@ async def add(request: SignedIn) -> AddedUser:
     """Add an attorney or an admin, who can sign in at once, and has 72 hours to change the password."""
     new = await read_json(request, NewUser)
     password = None if new.password is UNSET else new.password
-    user, generated = await serving(request).app.staff.add(request.user, new.email, new.full_name, new.role, password)
+    user, generated = await add_user(request, new.email, new.full_name, new.role, password)
     return AddedUser(**asdict(user), generated_password=generated)
 
 
@@ -98,7 +102,24 @@ async def add(request: SignedIn) -> AddedUser:
 async def change(request: SignedIn, user_id: FromPath[str]) -> UserView:
     """Change name, role or activity. It counts from the user's next request on."""
     wished = Update(**said(await read_json(request, UserChange)))
-    return await serving(request).app.staff.update(request.user, parsed_id(user_id), wished)
+    return await update_user(request, parsed_id(user_id), wished)
+
+
+async def add_user(
+    request: SignedIn, email: str, full_name: str, role: Role, password: str | None = None
+) -> tuple[UserView, str | None]:
+    """Staff.add, with a line in the log that says who added whom."""
+    added, generated = await serving(request).app.staff.add(request.user, email, full_name, role, password)
+    log.info("user_created", user_id=str(request.user.id), target=str(added.id), role=added.role)
+    return added, generated
+
+
+async def update_user(request: SignedIn, user_id: UUID, wished: Update) -> UserView:
+    """Staff.update, with a line in the log that says who changed whom, and what the user may do from now on."""
+    user = await serving(request).app.staff.update(request.user, user_id, wished)
+    facts = {"role": user.role, "is_active": user.is_active}
+    log.info("user_updated", user_id=str(request.user.id), target=str(user_id), **facts)
+    return user
 
 
 routes = Router("/", route_handlers=[users, add, change], before_request=signed_in_manager, tags=["Users"])

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+import structlog
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Template
@@ -17,8 +18,11 @@ from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, NAME_MAX_CHARACTERS
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
+from leadintake.entrypoints.http.users import add_user, update_user
 from leadintake.entrypoints.web.fields import NOTHING, refused
 from leadintake.entrypoints.web.pages import desk_page, redirect
+
+log = structlog.get_logger()
 
 DONE = {
     "changed": "The change is saved. It counts from the user's next click on.",
@@ -39,9 +43,7 @@ async def add(request: SignedIn) -> Response[Any]:
     """Add a user, and show the password that was made."""
     form = await read_pairs(request)
     try:
-        added, password = await serving(request).app.staff.add(
-            request.user, form.get("email", ""), form.get("full_name", ""), _role(form)
-        )
+        added, password = await add_user(request, form.get("email", ""), form.get("full_name", ""), _role(form))
     except (Invalid, EmailTaken) as error:
         return await _list(request, form, **refused(request, error, at="email"))
     return await _shown(request, "password", status=HTTPStatus.CREATED, person=added, password=password, is_new=True)
@@ -59,7 +61,7 @@ async def change(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
     form, wanted = await read_pairs(request), parsed_id(user_id)
     try:
         update = Update(full_name=form.get("full_name", ""), role=_role(form))
-        changed = await serving(request).app.staff.update(request.user, wanted, update)
+        changed = await update_user(request, wanted, update)
     except (Invalid, LastAdmin) as error:
         return await _one(request, wanted, form, **refused(request, error, at="role"))
     if changed.id == request.user.id and changed.role is not Role.ADMIN:
@@ -72,7 +74,7 @@ async def deactivate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]
     """Let a user in no longer."""
     wanted = parsed_id(user_id)
     try:
-        await serving(request).app.staff.update(request.user, wanted, Update(is_active=False))
+        await update_user(request, wanted, Update(is_active=False))
     except LastAdmin as error:
         return await _one(request, wanted, **refused(request, error, at="access"))
     return redirect(request, f"/inbox/users/{wanted}?deactivated")
@@ -82,7 +84,7 @@ async def deactivate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]
 async def activate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
     """Let a user in again."""
     wanted = parsed_id(user_id)
-    await serving(request).app.staff.update(request.user, wanted, Update(is_active=True))
+    await update_user(request, wanted, Update(is_active=True))
     return redirect(request, f"/inbox/users/{wanted}?activated")
 
 
@@ -93,6 +95,7 @@ async def renew_password(request: SignedIn, user_id: FromPath[str]) -> Response[
     if wanted == request.user.id:
         return redirect(request, "/inbox/account")
     person, password = await serving(request).app.staff.renew_password(request.user, wanted)
+    log.info("user_password_reset", user_id=str(request.user.id), target=str(wanted))
     return await _shown(request, "password", person=person, password=password, is_new=False)
 
 
