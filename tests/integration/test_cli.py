@@ -179,7 +179,7 @@ def test_a_new_user_signs_in_with_the_password_that_is_shown_once(machine: Machi
 
 @pytest.mark.asvs("V6.4.1")
 def test_the_list_says_which_passwords_run_out(machine: Machine) -> None:
-    """The last column has the time of a password that was set for a user; after a change by the user it is empty."""
+    """A column has the time of a password that was set for a user; after a change by the user it is empty."""
     machine.run("users", "add", "a@example.org", "--name", "A", "--password-stdin", given=PASSWORD)
     head, *before = (line.split("\t") for line in machine.run("users", "list").stdout.splitlines())
 
@@ -190,10 +190,10 @@ def test_the_list_says_which_passwords_run_out(machine: Machine) -> None:
     machine.do(change)
     after = [line.split("\t") for line in machine.run("users", "list").stdout.splitlines()[1:]]
 
-    assert head[-2:] == ["created", "password until"]
-    for *_, created, until in before:
+    assert head[-3:] == ["created", "password until", "id"]
+    for *_, created, until, _ in before:
         assert datetime.fromisoformat(until) - datetime.fromisoformat(created) == timedelta(days=3)
-    assert [row[-1] for row in after] == [before[0][-1], ""]
+    assert [row[-2] for row in after] == [before[0][-2], ""]
 
 
 @pytest.mark.asvs("V6.2.5-9")
@@ -279,13 +279,13 @@ def test_a_deactivated_user_stays_on_the_list(machine: Machine) -> None:
 @pytest.mark.attack(160)
 def test_failed_mail_is_listed_and_sent_again(machine: Machine) -> None:
     """What failed is shown with its reason, harmlessly, and is pending once it was asked for."""
-    machine.submit()
+    lead = machine.submit()
     failed = machine.fail(Purpose.CONFIRMATION)
     listed = machine.run("deliveries", "list", "--status", "failed").stdout
     again = machine.run("deliveries", "retry", failed)
 
     assert listed.count("\n") == 2
-    assert f"{failed}\tfailed\tconfirmation\tada@example.org\t1\t\t550\\x1b[2J no\\tsuch\n" in listed
+    assert f"{failed}\tfailed\tconfirmation\tada@example.org\t1\t\t550\\x1b[2J no\\tsuch\t{lead.reference}\n" in listed
     assert again.exit_code == 0
     assert f"{failed}\tpending" in machine.run("deliveries", "list").stdout
 
@@ -312,10 +312,9 @@ def test_what_cannot_be_sent_again_is_named_and_holds_up_nothing(machine: Machin
 def test_a_lead_is_erased_by_id_or_reference(machine: Machine, name: str) -> None:
     """Row and file are gone; others stay."""
     kept, lead = machine.submit(), machine.submit()
+    erased = machine.run("leads", "erase", str(getattr(lead, name)).lower(), "--yes")
 
-    assert (
-        machine.run("leads", "erase", str(getattr(lead, name)).lower(), "--yes").stdout == f"Erased {lead.reference}.\n"
-    )
+    assert erased.stdout == f"Erased {lead.reference}, {lead.id}.\n"
     assert [path.name for path in machine.settings.uploads_dir.iterdir()] == [kept.resume_path]
     assert refusal(machine.run("leads", "erase", str(getattr(lead, name)), "--yes")).startswith("There is no lead ")
 
@@ -332,9 +331,9 @@ def test_only_the_lead_that_is_named_is_erased(machine: Machine, unknown: str) -
 def test_erasing_asks_first(machine: Machine) -> None:
     """Without a yes nothing happens."""
     lead = machine.submit()
-    asked = machine.run("leads", "erase", lead.reference, given="n\n")
+    asked = machine.run("leads", "erase", lead.reference[3:], given="n\n")
 
-    assert f"Erase {lead.reference}" in asked.output
+    assert f"Erase {lead.reference} (Ada Lovelace, ada@example.org, of " in asked.output
     assert asked.exit_code == 1
     assert (machine.settings.uploads_dir / lead.resume_path).exists()
     assert machine.run("leads", "erase", lead.reference, given="y\n").exit_code == 0
@@ -635,4 +634,6 @@ def test_doctor_knows_a_proxy_that_nobody_trusts(machine: Machine) -> None:
     https = {"LEADINTAKE_BASE_URL": "https://intake.example.com"}
 
     assert "settings\twrong\thttps comes from a proxy" in machine.run("doctor", **https).stdout
-    assert machine.run("doctor", **https, LEADINTAKE_TRUSTED_PROXIES="127.0.0.1").exit_code == 0
+    trusting = machine.run("doctor", **https, LEADINTAKE_TRUSTED_PROXIES="127.0.0.1")
+    assert "settings\twrong" not in trusting.stdout
+    assert "mail\twrong\tMail is written to " in trusting.stdout, "whoever writes by https waits for mail in vain"

@@ -167,6 +167,23 @@ def test_references_can_be_read_out(number: int) -> None:
     assert sum(values.CROCKFORD.index(c) << 5 * place for place, c in enumerate(reversed(spelled[3:]))) == number
 
 
+@given(st.integers(0, 2**values.REFERENCE_BITS - 1), st.sampled_from(["LD-", "LD", "ld ", ""]), st.integers(0, 8))
+def test_references_are_understood_by_ear(number: int, prefix: str, pause: int) -> None:
+    """With a letter for each digit that looks like it, in any case, wherever somebody pauses, with or without LD."""
+    reference = values.reference(number)
+    code = reference[3:].translate(str.maketrans("01", "OI"))
+    spoken = f" {prefix}{code[:pause]} {code[pause:]} ".lower()
+
+    assert values.meant_reference(spoken) == values.meant_reference(reference) == reference
+    assert values.meant_reference(spoken.replace("i", "l")) == reference
+
+
+@pytest.mark.parametrize("text", ["", "ada", "LD-7E3X3MT", "LD-7E3X3MTTT", "XX-7E3X3MTT", "LD-7E3X3MTU", "LD-7E3X3MTé"])
+def test_what_is_no_reference(text: str) -> None:
+    """Too short, too long, or with what no reference has."""
+    assert values.meant_reference(text) is None
+
+
 def test_reference_known() -> None:
     """References are spelled the same for ever, because people have written them down."""
     assert values.reference(0) == "LD-00000000"

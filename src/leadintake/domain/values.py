@@ -1,5 +1,6 @@
 """Small values that people type or read out: names, references, keys, mailboxes."""
 
+import re
 import unicodedata
 from uuid import UUID
 
@@ -32,7 +33,9 @@ GMAIL = "gmail.com"
 DOMAINS_OF_GMAIL = frozenset({GMAIL, "googlemail.com"})
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+MISHEARD = str.maketrans("OIL", "011")
 REFERENCE_BITS = 40
+SPELLED = re.compile(f"(?:LD)?([{CROCKFORD}OIL]{{{REFERENCE_BITS // 5}}})")
 KEY_MAX_CHARACTERS = 255
 UUID7_RANDOM_BITS = 74
 
@@ -84,6 +87,15 @@ def mailbox(address: str) -> str:
 def reference(number: int) -> str:
     """Spell the lowest 40 bits of a random number as a reference, such as LD-7F3K9QX2 (Crockford base 32)."""
     return "LD-" + "".join(CROCKFORD[number >> shift & 31] for shift in range(REFERENCE_BITS - 5, -1, -5))
+
+
+def meant_reference(text: str) -> str | None:
+    """The reference that somebody means who writes it down by ear, or None where it cannot be one.
+
+    Crockford base 32 has no O, I and L, which are taken for 0 and 1. Case, dashes and spaces do not count.
+    """
+    spelled = SPELLED.fullmatch("".join(c for c in text.upper() if c.isalnum()))
+    return f"LD-{spelled[1].translate(MISHEARD)}" if spelled else None
 
 
 def uuid7(milliseconds: int, random_bits: int) -> UUID:

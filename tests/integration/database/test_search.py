@@ -1,5 +1,6 @@
 """Search, whichever plan the database takes, finds what a look at every lead finds."""
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from uuid import UUID
@@ -124,6 +125,29 @@ async def test_names_of_every_script_are_found(database: Database) -> None:
                 assert each.id in {view.id for view in found}
 
     await database.write(FIRST_FIRM, work)
+
+
+@pytest.mark.parametrize("quarantine", [(), (Reason.TRAP,)], ids=["listed", "quarantined"])
+async def test_a_reference_is_found_as_it_was_heard(database: Database, quarantine: tuple[Reason, ...]) -> None:
+    """O for 0 and I or L for 1, with or without dash and LD; but words that somebody has mean that."""
+    listed = LeadQuery(quarantined=bool(quarantine))
+
+    def work(tx: Transaction) -> None:
+        tx.leads.add(lead(1, reference="LD-VASS0YV1", quarantine=quarantine))
+        tx.leads.add(lead(2, reference="LD-ADAM1000", quarantine=quarantine))
+        tx.leads.add(lead(3, reference="LD-00000003", last_name="Adamiooo", quarantine=quarantine))
+
+    await database.write(FIRST_FIRM, work)
+
+    for typed, found in {
+        "LD-VASSOYVL": [1], "vassoyvi": [1], "ldvass0yv1": [1], "LD VASS OYVI": [1],
+        "adamiooo": [3], "adamlooo": [2], "LD-VASSOYVO": [],
+    }.items():  # fmt: skip
+        query = replace(listed, words=query_words(typed))
+        page = await database.read(FIRST_FIRM, lambda tx, query=query: tx.leads.page(query))
+        count = await database.read(FIRST_FIRM, lambda tx, query=query: tx.leads.count(query))
+
+        assert ([view.id.int for view in page], count) == (found, len(found)), typed
 
 
 @pytest.mark.asvs("V1.2.4")

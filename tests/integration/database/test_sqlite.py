@@ -415,7 +415,7 @@ async def test_erasing_what_was_folded_otherwise(path: Path) -> None:
 @pytest.mark.attack(176)
 def test_a_file_system_that_cannot_share_memory() -> None:
     """A database that cannot have its log beside it, as on a network drive, is refused with what to do."""
-    with sa.create_engine("sqlite://").connect() as connection:
+    with sa.create_engine("sqlite://", poolclass=sa.NullPool).connect() as connection:
         why = checkup.obstacle(connection)
 
     assert why == "its file system cannot share memory: keep the data folder on a local disk"

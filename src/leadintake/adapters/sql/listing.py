@@ -1,5 +1,6 @@
 """Pages of leads, by keyset, so that every page costs the same; searched by the beginnings of words."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,6 +12,8 @@ from leadintake.adapters.sql.lead_views import fetch_views, select_views
 from leadintake.adapters.sql.tables import EPOCH, IN_QUARANTINE, NOT_IN_QUARANTINE, lead_words, leads
 from leadintake.application.database import LeadQuery, Position
 from leadintake.application.views import LeadView
+from leadintake.domain.search import words
+from leadintake.domain.values import meant_reference
 
 FEW = 20_000
 """So many matches of a word are sorted and looked up; above, walking the leads in order and filtering is faster."""
@@ -39,7 +42,26 @@ class Shape(NamedTuple):
 
 
 def page(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
-    """The leads of a query, at most its limit."""
+    """The leads of a query, at most its limit. Words that no lead has may be a reference that was misheard."""
+    found = _page_of_words(connection, firm_id, query)
+    meant = None if found or query.after else _misheard(query)
+    return _page_of_words(connection, firm_id, meant) if meant else found
+
+
+def count(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> int:
+    """How many leads a query has, counted up to its limit; as `page` finds them."""
+    counted = _count_of_words(connection, firm_id, query)
+    meant = None if counted or query.after else _misheard(query)
+    return _count_of_words(connection, firm_id, meant) if meant else counted
+
+
+def _misheard(query: LeadQuery) -> LeadQuery | None:
+    reference = meant_reference(" ".join(query.words))
+    meant = replace(query, words=words(reference)) if reference else query
+    return None if [*meant.words] == [*query.words] else meant
+
+
+def _page_of_words(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> list[LeadView]:
     shape, values, matches = _asked(connection, firm_id, query)
     found = fetch_views(connection, _page(shape), {**values, "most": NEAREST})
     if len(found) < query.limit and matches > NEAREST and (shape.filtered or shape.has_state):
@@ -47,8 +69,7 @@ def page(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> list[Lea
     return found
 
 
-def count(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> int:
-    """How many leads a query has, counted up to its limit."""
+def _count_of_words(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> int:
     shape, values, _ = _asked(connection, firm_id, query)
     counted: int = scalar(run(connection, _count(shape), values))
     return counted
@@ -59,8 +80,8 @@ def _asked(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> tuple[
 
     In quarantine no word is indexed, so that no flood makes searches slow.
     """
-    words = [] if query.quarantined else query.words
-    counts = {word: scalar(run(connection, _probe(), {"firm": firm_id, **_range(0, word)})) for word in words}
+    probed = [] if query.quarantined else query.words
+    counts = {word: scalar(run(connection, _probe(), {"firm": firm_id, **_range(0, word)})) for word in probed}
     indexed = [word for word in query.words if counts.get(word, FEW + 1) <= FEW]
     filtered = [word for word in query.words if word not in indexed]
     shape = Shape(

@@ -117,7 +117,10 @@ def _what_next(source: Settings, files_to: str | None) -> str:
     if files_to:
         changes.append(f"LEADINTAKE_FILES={files_to}")
     if not source.secret_key:
-        changes.append("LEADINTAKE_SECRET_KEY: what `openssl rand -base64 48` prints; the same for every process")
+        changes.append(
+            "LEADINTAKE_SECRET_KEY: what `openssl rand -base64 48` prints; the same for every process. For a day, so "
+            f"that nobody is signed out, give each {source.data_dir.absolute()}/secret.key as secret.key.accepted"
+        )
     stays = "" if files_to else f"The files stay in {source.files or source.uploads_dir.absolute()}.\n"
     return f"{stays}Change these settings before you start the service again:" + "".join(
         f"\n  {change}" for change in changes

@@ -5,7 +5,7 @@ from uuid import UUID
 import click
 
 from leadintake.application.app import App
-from leadintake.application.views import DeliveryView
+from leadintake.application.views import OwedMail
 from leadintake.domain.delivery import Status
 from leadintake.domain.errors import NotFound, NotRetryable, Refused
 from leadintake.domain.people import Operator
@@ -27,20 +27,28 @@ def deliveries() -> None:
 def list_(status: str | None) -> None:
     """List what is not sent: first what waits for a person (failed, held), then what is tried again."""
 
-    async def work(app: App, who: Operator) -> list[DeliveryView]:
+    async def work(app: App, who: Operator) -> list[OwedMail]:
         asked = Status(status) if status else None
-        owed = await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(MOST, asked))
-        return [mail.delivery for mail in owed]
+        return await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(MOST, asked))
 
-    found = session.run(work)
-    output.table(
-        ("id", "status", "purpose", "recipient", "attempts", "next attempt", "last error"),
-        [
-            (one.id, one.status, one.purpose, one.recipient, one.attempts, one.next_attempt_at, one.last_error)
-            for one in found
-        ],
-    )
-    if len(found) == MOST:
+    owed = session.run(work)
+    rows = [
+        (
+            one.id,
+            one.status,
+            one.purpose,
+            one.recipient,
+            one.attempts,
+            one.next_attempt_at,
+            one.last_error,
+            mail.reference,
+        )
+        for mail in owed
+        for one in [mail.delivery]
+    ]
+    columns = ("id", "status", "purpose", "recipient", "attempts", "next attempt", "last error", "reference")
+    output.table(columns, rows)
+    if len(owed) == MOST:
         click.echo(f"There may be more: these are the first {MOST:,}.", err=True)
 
 

@@ -10,6 +10,7 @@ from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound
 from leadintake.domain.people import Operator
 from leadintake.domain.search import words
+from leadintake.domain.values import meant_reference
 from leadintake.entrypoints.commands import session
 
 
@@ -32,9 +33,10 @@ def erase(lead: str, *, yes: bool) -> None:
 
     found = session.run(find)
     if not yes:  # It asks between two sessions, because an event loop keeps the first Ctrl-C from ending the command.
-        click.confirm(f"Erase {found.reference} of {found.created_at:%Y-%m-%d}, for good?", abort=True)
+        whose = f"{found.first_name} {found.last_name}, {found.email}, of {found.created_at:%Y-%m-%d}"
+        click.confirm(f"Erase {found.reference} ({whose}) for good?", abort=True)
     session.run(lambda app, who: app.desk.erase(who, found.id))
-    click.echo(f"Erased {found.reference}.")
+    click.echo(f"Erased {found.reference}, {found.id}.")
 
 
 def _find(tx: Transaction, text: str) -> LeadView:
@@ -42,11 +44,11 @@ def _find(tx: Transaction, text: str) -> LeadView:
     try:
         return tx.leads.view(UUID(text))
     except ValueError:
-        queries = [LeadQuery(words=words(text), quarantined=each) for each in (False, True)] if words(text) else []
-        found = [lead for query in queries for lead in tx.leads.page(query)]
+        reference = meant_reference(text)
     except NotFound:
-        found = []
-    for lead in found:
-        if lead.reference == text.upper():
+        reference = None
+    queries = [LeadQuery(words=words(reference), quarantined=each) for each in (False, True)] if reference else []
+    for lead in (lead for query in queries for lead in tx.leads.page(query)):
+        if lead.reference == reference:
             return lead
     raise NotFound(f"There is no lead {text}.")

@@ -24,7 +24,7 @@ def surroundings(settings: Settings, *, fix: bool) -> Iterator[Finding]:
     if settings.mail_backend == "smtp":
         yield _mail_server(settings)
     else:
-        yield _mail_folder(settings.mail_dir.absolute())
+        yield _mail_folder(settings.mail_dir.absolute(), is_in_use=settings.base_url.startswith("https:"))
     if settings.redis_url:
         yield _redis(settings.redis_url)
 
@@ -65,14 +65,15 @@ def _is_exposed(path: Path) -> bool:
         return False
 
 
-def _mail_folder(folder: Path) -> Finding:
-    """It takes a file; before the first mail there is none."""
+def _mail_folder(folder: Path, *, is_in_use: bool) -> Finding:
+    """It takes a file; before the first mail there is none. Whoever can reach the service waits for mail in vain."""
     try:
         if os.path.lexists(folder):
             TemporaryFile(dir=folder).close()
     except OSError as error:
         return Finding("mail", Verdict.WRONG, f"No mail can be written to {folder}: {error.strerror}.")
-    return Finding("mail", Verdict.NOTE, f"Mail is written to {folder} and sent to nobody.")
+    verdict = Verdict.WRONG if is_in_use else Verdict.NOTE
+    return Finding("mail", verdict, f"Mail is written to {folder} and sent to nobody. Set LEADINTAKE_SMTP_HOST.")
 
 
 def _mail_server(settings: Settings) -> Finding:
