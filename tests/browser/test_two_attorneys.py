@@ -75,6 +75,20 @@ def test_two_who_write_at_once(at_lead: Page, browsing: Browsing, service: Servi
 
 
 @pytest.mark.parametrize("view", BOTH, ids=str)
+def test_to_keep_both(at_lead: Page, browsing: Browsing, service: Service, lead: str, view: View) -> None:
+    """By one click, which puts theirs first."""
+    browsing.expects("409 POST /inbox/leads/*/notes")
+    service.sign_in(ADMIN).patch(lead.removeprefix("/inbox"), json={"notes": "Theirs"})
+    write(at_lead, "Mine")
+    if not view.javascript:
+        at_lead.get_by_role("button", name="Save notes").click()
+    at_lead.get_by_role("button", name="Save both").click()
+
+    expect(at_lead.get_by_role("textbox", name="Notes")).to_have_value("Theirs\n\nMine")
+    assert notes_of(service, lead) == "Theirs\n\nMine"
+
+
+@pytest.mark.parametrize("view", BOTH, ids=str)
 def test_to_let_ones_own_go(at_lead: Page, browsing: Browsing, service: Service, lead: str, view: View) -> None:
     """Then theirs are shown, and the browser has nothing to ask."""
     browsing.expects("409 POST /inbox/leads/*/notes")

@@ -68,7 +68,7 @@ def test_slow_uploads_of_one_address_leave_room(shared: Service) -> None:
     assert refused.json()["type"].endswith("/problems/too-many-requests")
     assert "on their way from your network address" in refused.json()["detail"]
     assert (page.status_code, page.headers["retry-after"]) == (429, "5")
-    assert "Try again in a minute." in text_of(page.text)
+    assert "Try again in 5 seconds." in text_of(page.text)
     assert (other.status_code, afterwards.status_code) == (201, 201)
     assert b'"limit":"uploads"' in LOG.getvalue()[begin:]
 

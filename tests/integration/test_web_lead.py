@@ -68,9 +68,9 @@ def lead(client: httpx.Client, path: str) -> str:
     return text_of(client.get(path).raise_for_status().text)
 
 
-def save(client: httpx.Client, path: str, notes: str, seen: str = "") -> httpx.Response:
+def save(client: httpx.Client, path: str, notes: str, seen: str = "", **more: str) -> httpx.Response:
     """Send the notes as the page does that shows those there are now, or as an earlier one."""
-    return client.post(f"{path}/notes", data={"notes": notes, "seen": seen or seen_on(client, path)})
+    return client.post(f"{path}/notes", data={"notes": notes, "seen": seen or seen_on(client, path), **more})
 
 
 def seen_on(client: httpx.Client, path: str) -> str:
@@ -136,7 +136,9 @@ def test_reach_out(attorney: httpx.Client, path: str) -> None:
     answer = attorney.post(f"{path}/reach-out?state=all")
     page = lead(attorney, path)
 
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?state=all")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?state=all&marked")
+    assert "The lead is marked as reached out." in text_of(attorney.get(answer.headers["location"]).text)
+    assert "The lead is marked as reached out." not in page
     assert "Atticus Finch reached out on" in page
     assert "Atticus Finch reached out." in page
     assert "then mark the lead" not in page
@@ -192,6 +194,20 @@ def test_notes_in_conflict(attorney: httpx.Client, admin: httpx.Client, path: st
     assert notes_of(answer.text) == "Mine."
     assert again.status_code == 303
     assert notes_of(admin.get(path).text) == "Mine."
+
+
+def test_both_notes_are_kept(attorney: httpx.Client, admin: httpx.Client, path: str) -> None:
+    """Theirs first, unless a third has written meanwhile: then all is shown again, and nothing is lost."""
+    shown = save(admin, path, "Mine.", seen_on(admin, path))
+    save(attorney, path, "Theirs.")
+    stale = save(admin, path, "Mine, and more.", hidden(admin.get(path).text, "seen") + "x", both="yes")
+    both = save(admin, path, "Mine, and more.", hidden(stale.text, "seen"), both="yes")
+
+    assert shown.status_code == 303
+    assert (stale.status_code, notes_of(stale.text)) == (409, "Mine, and more.")
+    assert "Save both" in stale.text
+    assert both.status_code == 303
+    assert notes_of(admin.get(path).text) == "Theirs.\n\nMine, and more."
 
 
 def test_no_conflict(attorney: httpx.Client, admin: httpx.Client, path: str) -> None:

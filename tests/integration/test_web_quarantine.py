@@ -229,8 +229,9 @@ def test_release_on_the_page(strict: Service, attorney: httpx.Client, desk: http
     assert "The enquiry arrived, and went to quarantine." in before
     assert "then mark the lead" not in before
     assert [(answer.status_code, answer.headers["location"]) for answer in answers] == [
-        (303, f"{path}?state=quarantine")
+        (303, f"{path}?state=quarantine&released")
     ] * 2
+    assert "The lead is out of quarantine, and its mails go out." in text_of(desk.get(f"{path}?released").text)
     assert "In quarantine" not in after
     assert "Grace Hopper released the lead from quarantine." in after
     assert "Confirmation to the prospect, ada@example.org" in after

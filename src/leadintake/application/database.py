@@ -72,6 +72,9 @@ class Leads(Protocol):
     def count(self, query: LeadQuery) -> int:
         """How many leads a query has, counted up to its limit."""
 
+    def of_mailbox(self, mailbox: str, limit: int) -> list[LeadView]:
+        """The newest leads whose confirmation is for this domain.values.mailbox, unless it is held."""
+
     def expired(self, unchanged_since: datetime, limit: int) -> list[UUID]:
         """Some that were reached out to, or are in quarantine, and that nobody has changed since that moment."""
 

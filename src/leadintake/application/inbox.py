@@ -10,12 +10,16 @@ from leadintake.application.views import DeliveryView, EventView, LeadView, Mail
 from leadintake.domain.delivery import Status
 from leadintake.domain.lead import State
 from leadintake.domain.people import Permission, Principal, User
+from leadintake.domain.values import mailbox
 
 COUNT_MAX = 1_000
 """Nothing is counted beyond, so that a count is as quick among ten million leads; it means "so many or more"."""
 
 EVENTS_SHOWN = 100
 """So many of a timeline are shown at once. Notes save themselves, so a lead may have thousands of events."""
+
+OTHERS_MAX = 10
+"""So many leads of one mailbox are told of, beside the one that is shown."""
 
 LATE_AFTER = timedelta(minutes=10)
 """What is due goes out within seconds, and a claim holds for five minutes; after ten, nobody is sending."""
@@ -34,6 +38,8 @@ class InboxPage:
     """Some leads, with how the mails of each are, and what is there to know about all.
 
     `counts` and `quarantined` end at COUNT_MAX; of the leads in quarantine, `counts` and `newest` know nothing.
+    `elsewhere` and `hidden` are how many a search would find besides, where its list ends on this page: among all leads,
+    and in quarantine.
     """
 
     items: list[LeadView]
@@ -41,6 +47,8 @@ class InboxPage:
     mails: dict[UUID, Mails]
     counts: dict[State, int]
     quarantined: int
+    elsewhere: int
+    hidden: int
     newest: Position | None
     trouble: Trouble
 
@@ -50,9 +58,11 @@ class LeadPage:
     """One lead with all that belongs to it, and its neighbours in the list that it was opened from.
 
     `events` are EVENTS_SHOWN at most, the oldest of them first; `has_earlier` says that there are some before them.
+    `others` are the newest from the same mailbox, OTHERS_MAX at most.
     """
 
     lead: LeadView
+    others: list[LeadView]
     events: list[EventView]
     has_earlier: bool
     deliveries: list[DeliveryView]
@@ -77,12 +87,16 @@ class Inbox:
             found = tx.leads.page(replace(query, limit=query.limit + 1))
             items = found[: query.limit]
             newest = tx.leads.page(LeadQuery(limit=1))
+            quarantined = tx.leads.count(LeadQuery(quarantined=True, limit=COUNT_MAX))
+            is_whole = bool(query.words) and query.after is None and len(found) <= query.limit
             return InboxPage(
                 items=items,
                 has_more=len(found) > query.limit,
                 mails=_mails(tx, [lead.id for lead in items]),
                 counts={state: tx.leads.count(LeadQuery(state=state, limit=COUNT_MAX)) for state in State},
-                quarantined=tx.leads.count(LeadQuery(quarantined=True, limit=COUNT_MAX)),
+                quarantined=quarantined,
+                elsewhere=_elsewhere(tx, query, len(items)) if is_whole else 0,
+                hidden=_hidden(tx, query) if is_whole and quarantined < COUNT_MAX else 0,
                 newest=Position(newest[0].created_at, newest[0].id) if newest else None,
                 trouble=_trouble(tx, now),
             )
@@ -103,8 +117,10 @@ class Inbox:
             events = tx.events.latest(lead_id, EVENTS_SHOWN + 1, before=before)
             onwards = replace(query, limit=1, after=Position(lead.created_at, lead.id))
             backwards = replace(onwards, oldest_first=not query.oldest_first)
+            of_mailbox = tx.leads.of_mailbox(mailbox(lead.email), OTHERS_MAX + 1)
             return LeadPage(
                 lead=lead,
+                others=[other for other in of_mailbox if other.id != lead_id][:OTHERS_MAX],
                 events=events[-EVENTS_SHOWN:],
                 has_earlier=len(events) > EVENTS_SHOWN,
                 deliveries=tx.deliveries.of_lead(lead_id),
@@ -131,6 +147,18 @@ class Inbox:
         user.require(Permission.WORK_LEADS)
         now = self.now()
         return await self.database.read(user.firm_id, lambda tx: _trouble(tx, now))
+
+
+def _elsewhere(tx: Transaction, query: LeadQuery, found: int) -> int:
+    if query.state is None and not query.quarantined:
+        return 0
+    everywhere = tx.leads.count(LeadQuery(words=query.words, limit=COUNT_MAX))
+    return everywhere if query.quarantined else everywhere - found
+
+
+def _hidden(tx: Transaction, query: LeadQuery) -> int:
+    """Walks all of the quarantine, so not where that is flooded."""
+    return 0 if query.quarantined else tx.leads.count(LeadQuery(words=query.words, quarantined=True, limit=COUNT_MAX))
 
 
 def _mails(tx: Transaction, lead_ids: list[UUID]) -> dict[UUID, Mails]:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from leadintake.domain import errors
 
+UNITS = ((90 * 60, 3600, "hour"), (50, 60, "minute"), (-1, 1, "second"))
+"""What takes longer than so many seconds is told in units of so many."""
+
 
 class MethodNotAllowed(errors.Refused):
     """There is something at this address, but not for this method."""
@@ -38,28 +41,31 @@ class Busy(errors.Unavailable):
 
 
 class TooManyRequests(errors.Refused):
-    """Too many requests came from your network address. Wait, then try again."""
+    """Too many requests came from your network address."""
 
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__()
+        self.detail += f" Try again in {in_words(retry_after)}."
 
 
 class TooManyUploads(TooManyRequests):
-    """Too many uploads are on their way from your network address. Nothing was stored. Try again in a moment."""
+    """Too many uploads are on their way from your network address. Nothing was stored."""
 
 
 class TooManyMegabytes(TooManyRequests):
-    """Too many megabytes came from your network address. Nothing was stored. Wait, then try again."""
+    """Too many megabytes came from your network address. Nothing was stored."""
 
 
 class TooManyGuesses(TooManyRequests):
-    """The password was wrong too often. Wait, then try again."""
+    """The password was wrong too often."""
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(retry_after)
-        minutes = -(-retry_after // 60)
-        self.detail = f"The password was wrong too often. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+
+def in_words(seconds: int) -> str:
+    """A time to wait, rounded up: 12 seconds, 1 minute, 2 hours."""
+    size, unit = next((size, unit) for shortest, size, unit in UNITS if seconds > shortest)
+    count = -(-seconds // size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, delivery, lead, user
 
 from leadintake.application.database import LeadQuery, Position, Transaction
 from leadintake.application.desk import Change
-from leadintake.application.inbox import COUNT_MAX, LATE_AFTER, Trouble
+from leadintake.application.inbox import COUNT_MAX, LATE_AFTER, OTHERS_MAX, Trouble
 from leadintake.application.record import record
 from leadintake.application.views import Mails
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Purpose, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, NotFound
 from leadintake.domain.lead import State
+from leadintake.domain.suspicion import Reason
 
 MOMENT = timedelta(microseconds=1)
 TOKEN = UUID(int=901)
@@ -234,6 +235,50 @@ async def test_a_lead_with_all_that_belongs_to_it(practice: Practice) -> None:
     for unknown in (lead(77).id, UUID(int=404)):
         with pytest.raises(NotFound):
             await practice.inbox.lead(attorney, unknown, LeadQuery())
+
+
+async def test_others_of_the_same_mailbox(practice: Practice) -> None:
+    """Whoever wrote twice is seen to have, however the address was spelled: the newest first, and a few of many."""
+    for number in range(1, OTHERS_MAX + 3):
+        await owe(practice, number, Status.SENT, created_at=NOW + number * MOMENT)
+    await owe(practice, 50, Status.SENT, recipient="eve@client.example")
+    await store(practice, 60, email="Ada+again@client.example")
+    await store(practice, 70, email="zoe@client.example")
+
+    async def others(number: int) -> list[int]:
+        page = await practice.inbox.lead(GRACE, lead(number).id, LeadQuery())
+        return [other.id.int for other in page.others]
+
+    assert await others(60) == [*range(OTHERS_MAX + 2, 2, -1)]
+    assert await others(5) == [number for number in range(OTHERS_MAX + 2, 1, -1) if number != 5]
+    assert await others(70) == []
+
+
+@pytest.mark.parametrize(
+    ("which", "elsewhere", "hidden"),
+    [
+        (LeadQuery(state=State.PENDING), 1, 1),
+        (LeadQuery(state=State.REACHED_OUT), 2, 1),
+        (LeadQuery(), 0, 1),
+        (LeadQuery(quarantined=True), 3, 0),
+    ],
+    ids=["waiting", "reached out", "all", "quarantine"],
+)
+async def test_where_else_a_search_finds(practice: Practice, which: LeadQuery, elsewhere: int, hidden: int) -> None:
+    """With a caller on the line, who is in another list must not seem not to be there; a list that goes on says so."""
+    await store(practice, 1, 2, first_name="Zoë")
+    await store(practice, 3, first_name="Zoë", state=State.REACHED_OUT)
+    await store(practice, 4, first_name="Zoë", quarantine=(Reason.TRAP,))
+    await store(practice, 5)
+    zoes = replace(which, words=["zoe"])
+    page = await practice.inbox.page(GRACE, zoes)
+    shortened = await practice.inbox.page(GRACE, replace(zoes, limit=1))
+    everybody = await practice.inbox.page(GRACE, replace(zoes, words=[]))
+
+    assert (page.elsewhere, page.hidden) == (elsewhere, hidden)
+    assert (everybody.elsewhere, everybody.hidden) == (0, 0)
+    if shortened.has_more:
+        assert (shortened.elsewhere, shortened.hidden) == (0, 0)
 
 
 async def test_what_has_not_gone_out(practice: Practice) -> None:

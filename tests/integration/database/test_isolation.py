@@ -76,6 +76,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "leads.release": (NotFound, lambda tx: tx.leads.release(lead(1, notes="changed"))),
     "leads.remove": (NotFound, lambda tx: tx.leads.remove(MINE)),
     "leads.count": ([0, 0], lambda tx: [tx.leads.count(LeadQuery(words=words)) for words in ([], ["ada"])]),
+    "leads.of_mailbox": ([], lambda tx: tx.leads.of_mailbox("ada@client.example", 100)),
     "leads.expired": ([], lambda tx: tx.leads.expired(LATER, 100)),
     "leads.page": ([], lambda tx: tx.leads.page(LeadQuery()) + tx.leads.page(LeadQuery(words=["ada"]))),
     # These look at all firms: they share a folder, and a sweep must not take another's files for unused.

@@ -11,6 +11,7 @@ from leadintake.adapters.sql import listing
 from leadintake.adapters.sql.hot import insert
 from leadintake.adapters.sql.lead_views import fetch_views, select_views
 from leadintake.adapters.sql.tables import (
+    CONFIRMED,
     IN_QUARANTINE,
     NOT_IN_QUARANTINE,
     deliveries,
@@ -30,6 +31,12 @@ from leadintake.domain.suspicion import Reason
 IS_IT = (leads.c.firm_id == sa.bindparam("firm"), leads.c.id == sa.bindparam("lead"))
 ONE = select_views(leads).where(*IS_IT)
 WORDS = sa.select(leads.c.words).where(*IS_IT)
+OF_MAILBOX = (
+    select_views(leads.join(deliveries, deliveries.c.lead_id == leads.c.id))
+    .where(deliveries.c.firm_id == sa.bindparam("firm"), deliveries.c.mailbox == sa.bindparam("mailbox"), CONFIRMED)
+    .order_by(deliveries.c.created_at.desc())
+    .limit(sa.bindparam("most"))
+)
 
 
 class SqlLeads:
@@ -121,6 +128,10 @@ class SqlLeads:
     def count(self, query: LeadQuery) -> int:
         """How many leads a query has, counted up to its limit."""
         return listing.count(self._connection, self._firm_id, query)
+
+    def of_mailbox(self, mailbox: str, limit: int) -> list[LeadView]:
+        """The newest leads whose confirmation is for this domain.values.mailbox, unless it is held."""
+        return fetch_views(self._connection, OF_MAILBOX, {"firm": self._firm_id, "mailbox": mailbox, "most": limit})
 
     def expired(self, unchanged_since: datetime, limit: int) -> list[UUID]:
         """Some that were reached out to, or are in quarantine, and that nobody has changed since that moment.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromPath
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from leadintake.application.desk import Change
 from leadintake.domain.errors import IllegalTransition, NotQuarantined, NotRetryable
@@ -26,6 +26,13 @@ EARLIER = "before"
 """What the address of a page has that shows an earlier part of the timeline: the event that it ends before."""
 
 
+DONE = {
+    "marked": "The lead is marked as reached out.",
+    "released": "The lead is out of quarantine, and its mails go out.",
+}
+"""What was done just before, by what the address of the page says."""
+
+
 @get("/inbox/leads/{lead_id:str}")
 async def lead(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     """One lead, between its neighbours in the list that it was opened from."""
@@ -39,7 +46,7 @@ async def reach_out(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
         await serving(request).app.desk.change(request.user, parsed_id(lead_id), Change(state=State.REACHED_OUT))
     except IllegalTransition as error:
         return await lead_page(request, parsed_id(lead_id), status=HTTPStatus.CONFLICT, first=error)
-    return redirect(request, f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}")
+    return _back(request, lead_id, "marked")
 
 
 @post("/inbox/leads/{lead_id:str}/release")
@@ -47,7 +54,7 @@ async def release(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
     """Take the lead out of quarantine; where somebody else has done so, nothing more is needed."""
     with suppress(NotQuarantined):
         await serving(request).app.desk.release(request.user, parsed_id(lead_id))
-    return redirect(request, f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}")
+    return _back(request, lead_id, "released")
 
 
 @get("/inbox/leads/{lead_id:str}/discard")
@@ -126,6 +133,11 @@ async def lead_page(
         notes_seen=notes_seen(found.lead.notes),
         notes_max=NOTES_MAX_CHARACTERS,
         is_saved="saved" in request.query_params,
+        done=[text for name, text in DONE.items() if name in request.query_params],
         may_erase=Permission.ERASE_LEADS in GRANTED[request.user.role],
         **{"first": None, "draft": None, "wrong": "", "kept": False, **told},
     )
+
+
+def _back(request: SignedIn, lead_id: str, done: str) -> Redirect:
+    return redirect(request, saying(f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}", done))

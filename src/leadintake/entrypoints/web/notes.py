@@ -1,7 +1,8 @@
 """The notes of a lead: nothing that somebody wrote is lost, whoever wrote at the same time, and whatever has ended."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from litestar.params import FromPath
 
 from leadintake.application.desk import Change
 from leadintake.domain.errors import Invalid, NotFound, NotSignedIn, Stale, Unavailable
+from leadintake.domain.lead import notes_seen
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
@@ -44,10 +46,15 @@ async def keep(request: AnyRequest, lead_id: FromPath[str]) -> Response[Any]:
     address = f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}"
     if draft is None:
         return redirect(request, inside(address))
+    wants_both = "both" in form
     try:
         await at_desk(request, request.route_handler)
-    except NotSignedIn:
-        return ask(inside(address), kept=asdict(draft), status=HTTPStatus.UNAUTHORIZED)
+    except NotSignedIn:  # Saved as if it had seen nothing, both are shown again.
+        kept = replace(draft, seen="") if wants_both else draft
+        return ask(inside(address), kept=asdict(kept), status=HTTPStatus.UNAUTHORIZED)
+    if wants_both:
+        with suppress(NotFound):  # Then `save` says so, and shows the draft.
+            draft = await _with_theirs(request, draft)
     return await save(request, draft, address)
 
 
@@ -57,6 +64,12 @@ async def save(request: SignedIn, draft: Draft, address: str) -> Response[Any]:
         return await _saved(request, draft, address)
     except NotFound as error:
         return error_page(request, error, draft=draft.notes)
+
+
+async def _with_theirs(request: SignedIn, draft: Draft) -> Draft:
+    """A draft below the notes that were seen beside it; as it is where others stand there meanwhile."""
+    theirs = (await serving(request).app.desk.view(request.user, parsed_id(draft.lead))).notes
+    return replace(draft, notes=f"{theirs}\n\n{draft.notes}") if notes_seen(theirs) == draft.seen else draft
 
 
 async def _saved(request: SignedIn, draft: Draft, address: str) -> Response[Any]:

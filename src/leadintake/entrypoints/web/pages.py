@@ -57,6 +57,7 @@ def templates(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
         prefix=prefix,
         assets=f"{prefix}/assets/{VERSION}",
         firm_name=settings.firm_name,
+        mail_is_files=settings.mail_backend != "smtp",
         words=words,
     )
     environment.filters.update(moment=words.moment, size=words.size)

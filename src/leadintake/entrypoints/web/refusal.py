@@ -6,7 +6,7 @@ from http import HTTPStatus
 from leadintake.application.intake import NO_FILE
 from leadintake.domain import values
 from leadintake.domain.errors import FieldError, Invalid, KeyReused, TooLarge, Unavailable, WrongKind
-from leadintake.entrypoints.errors import TooManyRequests
+from leadintake.entrypoints.errors import TooManyRequests, in_words
 from leadintake.entrypoints.http.multipart import FILE
 from leadintake.entrypoints.http.problems import explain, understood
 from leadintake.entrypoints.http.public import form_of
@@ -18,9 +18,6 @@ KEY_REUSED = (
     "You have already sent an enquiry from this page, and it is stored. This one has other content. "
     "If you send it as well, it becomes a second enquiry."
 )
-LONG_MINUTES = 90
-"""More than so many are told in hours."""
-
 UNAVAILABLE = "This is not possible right now. Send it again in a moment: nothing is stored twice."
 """It may have been stored, if the answer of the database is what was lost; the ticket of the form tells."""
 
@@ -53,7 +50,7 @@ def refusal(request: AnyRequest, error: Exception, texts: dict[str, str]) -> Ref
     if isinstance(error, KeyReused):
         return Refusal(status, explained.headers, KEY_REUSED, ticket_is_used=True)
     if isinstance(error, TooManyRequests):
-        when = _time(error.retry_after // 60 + 1)
+        when = in_words(error.retry_after)
         return Refusal(status, explained.headers, f"Too many enquiries came from your network. Try again in {when}.")
     if type(error) is Unavailable:
         return Refusal(status, explained.headers, UNAVAILABLE)
@@ -72,12 +69,6 @@ def _faults(request: AnyRequest, error: Exception, texts: dict[str, str]) -> lis
         too_large = resume_words(serving(request).settings).too_large
         return [*serving(request).app.intake.faults(form_of(texts, "")), FieldError(FILE, too_large)]
     return []
-
-
-def _time(minutes: int) -> str:
-    if minutes > LONG_MINUTES:
-        return f"{-(-minutes // 60)} hours"
-    return f"{minutes} minutes" if minutes > 1 else "a minute"
 
 
 def _message(error: FieldError) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from leadintake.application.views import EventView, LeadView, Mails, UserView
+from leadintake.application.views import DeliveryView, EventView, LeadView, Mails, UserView
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.events import ActorKind, EventKind
 from leadintake.domain.lead import State
@@ -100,9 +100,14 @@ def happened(event: EventView) -> str:
         EventKind.ERASED: f"{who} erased the lead.",
         EventKind.RESUME_OPENED: f"{who} opened the resume.",
         EventKind.DELIVERY_FAILED: "A mail could not be delivered.",
-        EventKind.DELIVERY_RETRIED: f"{who} had a mail sent again.",
+        EventKind.DELIVERY_RETRIED: f"{who} had a mail sent.",
     }
     return sentences.get(event.kind, f"{who}: {event.kind}")
+
+
+def send(delivery: DeliveryView) -> str:
+    """What to do with a mail that failed, or that was held and perhaps never sent."""
+    return "Send again" if delivery.attempts else "Send now"
 
 
 def badge(lead: LeadView) -> Markup:

@@ -7,9 +7,11 @@ const FIELDS = ["first_name", "last_name", "email", "resume"];
 const title = document.title.replace(/^Error: /, "");
 const KEPT = "What you typed and chose is still here.";
 const AGAIN = "then send again: nothing is stored twice.";
+const LONG = 20000; // milliseconds without an answer before it is said that one need not wait for it
 // Not the browser's own check, which takes ada@localhost; the service knows better than either.
 const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 let request = null;
+let slow;
 
 const tell = (text) => { find("told").textContent = text; };
 
@@ -77,6 +79,7 @@ function setBusy(isBusy) {
 }
 
 function end(text) {
+  clearTimeout(slow);
   request = null;
   setBusy(false);
   tell(text);
@@ -97,11 +100,12 @@ function start() {
     isSent = true;
     bar.removeAttribute("value");
     tell("All of it is sent. Waiting for the answer.");
+    slow = setTimeout(() => tell(`The answer takes long. Wait for it, or cancel, ${AGAIN}`), LONG);
   };
   request.onload = answered;
   request.onerror = failed;
   request.onabort = () => {
-    end(`Cancelled${isSent ? ", but it may have arrived" : ""}. ${KEPT}`);
+    end(isSent ? `Cancelled, but it may have arrived. Look through it, ${AGAIN}` : `Cancelled. ${KEPT}`);
     send.focus();
   };
   show("");

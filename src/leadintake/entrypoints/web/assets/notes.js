@@ -61,7 +61,7 @@ export function watchNotes() {
     form.before(document.adoptNode(page.querySelector("#notes-wrong")));
     localise(document.querySelector("#notes-wrong"));
     form.seen.value = page.querySelector("#notes [name=seen]").value;
-    form.querySelector("button").textContent = page.querySelector("#notes form button").textContent;
+    form.querySelector("button").replaceWith(...[...page.querySelectorAll("#notes form button")].map((button) => document.adoptNode(button)));
     text.setAttribute("aria-describedby", "notes-hint notes-wrong");
     state.textContent = "";
   }
