@@ -38,7 +38,7 @@ class InboxPage:
     """Some leads, with how the mails of each are, and what is there to know about all.
 
     `counts` and `quarantined` end at COUNT_MAX; of the leads in quarantine, `counts` and `newest` know nothing.
-    `elsewhere` and `hidden` are how many a search would find besides, where its list ends on this page: among all leads,
+    `elsewhere` and `hidden` are how many a search would find besides, where its list ends on this page: in all leads,
     and in quarantine.
     """
 
