@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import CDPSession, Page, Request, expect
 from tests.browser.bad_line import Answers, BadLine
 from tests.browser.browsing import Browsing, View
+from tests.browser.framing_page import FramingPage
 from tests.browser.inspection import accessible, fits, weight
 from tests.documents import pdf
 from tests.service import Service
@@ -98,6 +99,28 @@ def test_the_whole_way(page: Page, service: Service, cv: Path) -> None:
     expect(page.get_by_text(reference, exact=True)).to_be_visible()
     expect(page.get_by_text("ada@example.org")).to_have_count(0)
     assert service.stored()[0] == before + 1
+
+
+@BOTH
+def test_in_a_frame(browsing: Browsing, new_service: Callable[..., Service], view: View, cv: Path) -> None:
+    """On a page of an origin that is listed, the form works to the end; on any other, there is nothing in its frame."""
+    with FramingPage() as listed, FramingPage() as other:
+        service = new_service(FRAME_ORIGINS=listed.url)
+        listed.framed = other.framed = f"{service.url}/"
+        page = browsing.page(view, listed.url)
+        browsing.expects(f"request to another host: {service.url}/*")
+        page.goto("/")
+        frame = page.frame_locator("iframe")
+        for name, text in {"First name": "Ada", "Last name": "Lovelace", "Email": "ada@example.org"}.items():
+            frame.get_by_label(name).fill(text)
+        frame.get_by_label("Resume").set_input_files(cv)
+        frame.get_by_role("button", name="Send").click()
+        expect(frame.get_by_role("heading", level=1)).to_have_text("We have received your enquiry")
+
+        browsing.expects("*frame-ancestors*")
+        elsewhere = browsing.page(view, other.url)
+        elsewhere.goto("/")
+        expect(elsewhere.frame_locator("iframe").get_by_label("Email")).to_have_count(0)
 
 
 @BOTH

@@ -69,7 +69,7 @@ def test_send_again(browsing: Browsing, office: Service, view: View) -> None:
         arrive(office, email="grace@example.org")
     page = at_desk(browsing, office, ATTORNEY, view)
     page.goto("/inbox/mails")
-    buttons = page.get_by_role("button", name="Send again to grace@example.org")
+    buttons = page.get_by_role("button", name="Send now to grace@example.org")
     before = buttons.count()
     buttons.first.press("Enter")
 

@@ -54,6 +54,7 @@ def test_addresses_are_unique(admin: httpx.Client, email: str) -> None:
         ({"full_name": "x" * 101}, ["full_name"]),
         ({"full_name": "a\0"}, ["full_name"]),
         ({"role": "owner"}, ["role"]),
+        ({"email": "bob", "full_name": ""}, ["email", "full_name"]),
         ({"role": None}, ["role"]),
         ({"password": "short"}, ["password"]),
         ({"password": "password1234"}, ["password"]),
@@ -99,7 +100,7 @@ def test_change(admin: httpx.Client, email: str) -> None:
         assert admin.patch(path, json=body).status_code == 422
 
 
-@pytest.mark.asvs("V16.2.1")
+@pytest.mark.asvs("V16.2.1-2")
 def test_who_made_whom_an_admin(admin: httpx.Client, email: str) -> None:
     """The log says who added and changed whom, and what the user may do from then on."""
     added = admin.post("/users", json={"email": email, "full_name": "Grace", "role": "attorney"})

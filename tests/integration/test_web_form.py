@@ -114,6 +114,26 @@ def test_pages_have_strict_headers(anyone: httpx.Client) -> None:
     assert (headers["cache-control"], headers["x-frame-options"]) == ("private, no-cache", "DENY")
 
 
+@pytest.mark.asvs("V3.4.6")
+def test_who_may_frame_the_form(tmp_path: Path) -> None:
+    """The origins of a setting, and only what prospects see: the form, refused or not, and what was received."""
+    origins = "https://www.example.com, https://example.com"
+    with running(tmp_path / "data", FRAME_ORIGINS=origins) as service:
+        client = service.client()
+        page = opened(client)
+        refused = sent(client, page, email="nobody")
+        stored = sent(client, page)
+        received = client.get(stored.headers["location"])
+
+        others = [client.get(path) for path in ("/inbox", "/inbox/sign-in", "/received/LD-00000000/x", "/nowhere")]
+
+    def framed_by(answer: httpx.Response) -> str:
+        return re.findall(r"frame-ancestors ([^;]*)", answer.headers["content-security-policy"])[0]
+
+    assert {framed_by(each) for each in (page.answer, refused, stored, received)} == {origins.replace(",", "")}
+    assert {framed_by(each) for each in others} == {"'none'"}
+
+
 def test_monitors_ask_for_the_head(anyone: httpx.Client) -> None:
     """HEAD is answered as GET, without a body."""
     answer = anyone.head("/")

@@ -21,6 +21,7 @@ from leadintake.domain.errors import (
     Refused,
     Unavailable,
     WrongKind,
+    parsed,
 )
 from leadintake.domain.events import Event
 from leadintake.domain.lead import Lead, Notice, Resume
@@ -136,18 +137,11 @@ class Intake:
 
     def _prospect(self, form: Form) -> tuple[tuple[str, str, str], list[FieldError]]:
         """Names and address, and all that is wrong with them."""
-        wrong: list[FieldError] = []
-
-        def parsed(parse: Callable[[], str]) -> str:
-            try:
-                return parse()
-            except Invalid as error:
-                wrong.extend(error.errors)
-                return ""
-
-        first_name = parsed(lambda: values.name(form.first_name, "first_name"))
-        last_name = parsed(lambda: values.name(form.last_name, "last_name"))
-        email = parsed(lambda: self.address(values.filled(form.email, "email")))
+        (first_name, last_name, email), wrong = parsed(
+            lambda: values.name(form.first_name, "first_name"),
+            lambda: values.name(form.last_name, "last_name"),
+            lambda: self.address(values.filled(form.email, "email")),
+        )
         return (first_name, last_name, email), wrong
 
     def _resume(self, file_name: str, wrong: list[FieldError], received: Received) -> Resume:

@@ -9,7 +9,7 @@ from leadintake.application.new_password import check_new
 from leadintake.application.ports import Clock, Passwords
 from leadintake.application.views import UserView
 from leadintake.domain import values
-from leadintake.domain.errors import LastAdmin, NotFound
+from leadintake.domain.errors import Invalid, LastAdmin, NotFound, parsed
 from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Permission, Principal, Role, User
 
 
@@ -45,11 +45,14 @@ class Staff:
         who.require(Permission.MANAGE_USERS)
         chosen = self.new_password() if password is None else password
         now = self.now()
+        (address, name), wrong = parsed(lambda: self.address(email), lambda: values.name(full_name, "full_name"))
+        if wrong:
+            raise Invalid(*wrong)
         user = User(
             id=self.new_id(),
             firm_id=who.firm_id,
-            email=self.address(email),
-            full_name=values.name(full_name, "full_name"),
+            email=address,
+            full_name=name,
             role=role,
             is_active=True,
             created_at=now,

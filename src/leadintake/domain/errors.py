@@ -1,5 +1,6 @@
 """What may go wrong, as facts. The docstring of each is its default message; entrypoints map a kind to an answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +27,19 @@ class Invalid(Refused):
     def __init__(self, *errors: FieldError) -> None:
         self.errors = errors
         super().__init__()
+
+
+def parsed(*parses: Callable[[], str]) -> tuple[list[str], list[FieldError]]:
+    """What each gives, empty where it raises Invalid, and all that is wrong: so one answer names it all."""
+    found: list[str] = []
+    wrong: list[FieldError] = []
+    for parse in parses:
+        try:
+            found.append(parse())
+        except Invalid as error:
+            found.append("")
+            wrong += error.errors
+    return found, wrong
 
 
 class Malformed(Refused):

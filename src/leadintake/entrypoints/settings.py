@@ -135,6 +135,9 @@ class Settings:
     allowed_origins: Annotated[tuple[str, ...], Setting(
         parsers.separated(parsers.origin), "Origins whose pages may call the service (CORS), between commas", "",
     )]
+    frame_origins: Annotated[tuple[str, ...], Setting(
+        parsers.separated(parsers.origin), "Origins whose pages may show the form in a frame, between commas", "",
+    )]
     allowed_hosts: Annotated[tuple[str, ...], Setting(
         parsers.separated(parsers.host), "Names that requests may use for the service, without ports, between commas",
         defaults.allowed_hosts, "the host of the base URL, and `localhost`, `127.0.0.1`, `[::1]`",

@@ -131,7 +131,7 @@ class _Reader:
             return "Send this once."
         if name == FILE or file_name is None:
             return None
-        return "Send this as text, not as a file." if name in self._texts else "No file of this name is expected."
+        return "Send this as text, not as a file." if name in self._texts else f"The file has to be called {FILE}."
 
     async def take(self, data: bytes) -> None:
         """Keep the next bytes of a part, or let them go."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -49,7 +49,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     request_id: str
     errors: list[FieldError] = []
     by: str | None = None
-    at: datetime | None = None
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class OAuthError(msgspec.Struct):

@@ -19,7 +19,7 @@ from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
 from leadintake.entrypoints.web import tickets
 from leadintake.entrypoints.web.form_words import LABELS, MISSING, NO_ADDRESS, resume_words
-from leadintake.entrypoints.web.pages import page, redirect
+from leadintake.entrypoints.web.pages import CSP, content_security_policy, page, redirect
 from leadintake.entrypoints.web.reading_on import ReadingOn, what_was_typed
 from leadintake.entrypoints.web.refusal import Refusal, refusal
 
@@ -55,7 +55,8 @@ async def send(request: AnyRequest) -> Response[Any]:
         if isinstance(error, TooManyRequests | Unavailable) and not any(texts.values()):
             await what_was_typed(request, texts)
         return _form(request, texts, refusal(request, error, texts))
-    return redirect(request, f"/received/{receipt.reference}/{tickets.make_proof(receipt.reference, keys)}")
+    address = f"/received/{receipt.reference}/{tickets.make_proof(receipt.reference, keys)}"
+    return redirect(request, address, _framed(request))
 
 
 @get("/received/{reference:str}/{proof:str}")
@@ -64,7 +65,8 @@ async def receipt(request: AnyRequest, reference: FromPath[str], proof: FromPath
     here = serving(request)
     if not tickets.is_proof(proof, reference, here.app.sealing_keys):
         raise NotFound
-    return page("received", reference=reference, what_is_next=_paragraphs(here.settings.form_next))
+    next_steps = _paragraphs(here.settings.form_next)
+    return page("received", headers=_framed(request), reference=reference, what_is_next=next_steps)
 
 
 def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = None) -> Template:
@@ -80,7 +82,7 @@ def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = 
     return page(
         "form",
         status=refused.status if refused else HTTPStatus.OK,
-        headers=refused.headers if refused else KEPT_FOR_BACK,
+        headers={**_framed(request), **(refused.headers if refused else KEPT_FOR_BACK)},
         refused=refused,
         labels=LABELS,
         missing=MISSING,
@@ -94,6 +96,12 @@ def _form(request: AnyRequest, texts: dict[str, str], refused: Refusal | None = 
         privacy_url=settings.privacy_url,
         ticket=ticket,
     )
+
+
+def _framed(request: AnyRequest) -> dict[str, str]:
+    """The header that lets the pages of some origins show the form."""
+    origins = serving(request).settings.frame_origins
+    return {CSP: content_security_policy(" ".join(origins))} if origins else {}
 
 
 def _sent_along(texts: dict[str, str]) -> tuple[str, str]:

@@ -29,12 +29,20 @@ VERSION = hashlib.sha256(b"".join(ASSETS.values())).hexdigest()[:12]
 
 KEEP = "public, max-age=31536000, immutable"
 
-HEADERS = {
-    "Content-Security-Policy": (
+CSP = "Content-Security-Policy"
+
+
+def content_security_policy(framed_by: str = "'none'") -> str:
+    """Nothing but our own files, in frames of nobody but these origins. Beside it, X-Frame-Options counts no more."""
+    return (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        f"form-action 'self'; base-uri 'none'; frame-ancestors {framed_by}; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
-    ),
+    )
+
+
+HEADERS = {
+    CSP: content_security_policy(),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "same-origin",  # With no-referrer, browsers send the Origin of a form as null.
@@ -75,10 +83,10 @@ def page(name: str, *, status: int = 200, headers: dict[str, str] | None = None,
     )
 
 
-def redirect(request: AnyRequest, path: str) -> Redirect:
+def redirect(request: AnyRequest, path: str, headers: dict[str, str] | None = None) -> Redirect:
     """Go to a page of ours, by GET."""
     prefix = urlsplit(serving(request).settings.base_url).path
-    return Redirect(prefix + path, status_code=303, headers=HEADERS)
+    return Redirect(prefix + path, status_code=303, headers={**HEADERS, **(headers or {})})
 
 
 def desk_page(request: SignedIn, name: str, trouble: Trouble, **facts: Any) -> Template:
