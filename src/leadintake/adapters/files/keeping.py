@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from leadintake.adapters.batching import BatchingThread
 from leadintake.adapters.files.disk import OpenFile, opened
 from leadintake.adapters.files.syncing import Syncing
-from leadintake.adapters.together import Together
 from leadintake.domain.lead import Resume
 
 LARGEST_GROUP = 32
@@ -40,7 +40,7 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._syncing = Syncing(LARGEST_GROUP + 1)
-        self._waiting = Together("keeper", self._keep, LARGEST_GROUP)
+        self._waiting = BatchingThread("keeper", self._keep, LARGEST_GROUP)
 
     def close(self) -> None:
         """Return once what was begun is done."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from leadintake.adapters.batching import BatchingThread
 from leadintake.adapters.mail.render import Renderer
-from leadintake.adapters.together import Together
 from leadintake.application.deliveries import Letter
 from leadintake.domain.errors import DeliveryFailed
 
@@ -38,7 +38,7 @@ class ConsoleMailer:
     def __init__(self, folder: Path, renderer: Renderer) -> None:
         self._folder = folder
         self._renderer = renderer
-        self._writer = Together("mail", self._write, LARGEST_GROUP)
+        self._writer = BatchingThread("mail", self._write, LARGEST_GROUP)
 
     async def aclose(self) -> None:
         """Return once what was begun is written."""

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from leadintake.adapters.sql.sharing import Sharing
+from leadintake.adapters.sql.batcher import Batcher
 from leadintake.adapters.sql.transaction import SqlTransaction
 from leadintake.application.database import Transaction, by_itself
 from leadintake.application.ports import Clock
@@ -85,7 +85,7 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=CONNECT_SECONDS,
         )
-        self._sharing = Sharing(self._write_shared)
+        self._batcher = Batcher(self._write_shared)
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def read(self, firm_id: UUID, work: Callable[[SqlTransaction], T]) -> T:
@@ -108,7 +108,7 @@ class PostgresDatabase:
         self, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
     ) -> T:
         """Like `write`, and in one transaction with the tasks of the same work that come while others are under way."""
-        written: T = await self._sharing.do((firm_id, work), task)
+        written: T = await self._batcher.do((firm_id, work), task)
         return written
 
     async def ping(self) -> None:
@@ -118,7 +118,7 @@ class PostgresDatabase:
 
     async def aclose(self) -> None:
         """Finish what was asked for, then close all connections."""
-        await self._sharing.finish()
+        await self._batcher.finish()
         await self._engine.dispose()
 
     async def _write_shared(self, kind: Kind, tasks: Sequence[Any]) -> Sequence[Any]:

@@ -18,10 +18,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from leadintake.adapters.batching import BatchingThread
 from leadintake.adapters.sql.sqlite_connections import LOCK_TIMEOUT_MS, Reading, engine
 from leadintake.adapters.sql.transaction import SqlTransaction
 from leadintake.adapters.sql.turn import Turns
-from leadintake.adapters.together import Together
 from leadintake.domain.errors import Unavailable
 
 A = TypeVar("A")
@@ -62,7 +62,7 @@ class SqliteDatabase:
         self._writing = engine(path, "BEGIN IMMEDIATE", checkpoint, TEMPORARY_IN_MEMORY)
         self._reading = Reading(path, "BEGIN")
         self._glancing = Reading(path, None)
-        self._writer: Together[Job, Any] = Together("sqlite-writer", self._write, LARGEST_GROUP)
+        self._writer: BatchingThread[Job, Any] = BatchingThread("sqlite-writer", self._write, LARGEST_GROUP)
         self._turns = Turns(path, LOCK_TIMEOUT_MS / 1000)
         self._written_by: sa.Connection | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from leadintake.adapters.together import Together
+from leadintake.adapters.batching import BatchingThread
 from leadintake.domain.errors import Unavailable
 
 LARGEST = 4
@@ -32,24 +32,26 @@ class Works:
 
 
 @asynccontextmanager
-async def at_work(work: Callable[[Sequence[int]], Sequence[int | Exception]]) -> AsyncIterator[Together[int, int]]:
+async def at_work(
+    work: Callable[[Sequence[int]], Sequence[int | Exception]],
+) -> AsyncIterator[BatchingThread[int, int]]:
     """A thread that works until the context ends."""
-    together: Together[int, int] = Together("numbers", work, LARGEST)
+    batching: BatchingThread[int, int] = BatchingThread("numbers", work, LARGEST)
     try:
-        yield together
+        yield batching
     finally:
-        await ended(together)
+        await ended(batching)
 
 
-async def ended(together: Together[int, int]) -> None:
+async def ended(batching: BatchingThread[int, int]) -> None:
     """Finish, and return when all is done."""
-    together.finish()
-    await asyncio.to_thread(together.join)
+    batching.finish()
+    await asyncio.to_thread(batching.join)
 
 
-async def begun(*numbers: int, together: Together[int, int]) -> list["asyncio.Task[int]"]:
+async def begun(*numbers: int, batching: BatchingThread[int, int]) -> list["asyncio.Task[int]"]:
     """Numbers that have been handed over, each by a task of its own."""
-    tasks = [asyncio.create_task(together.do(number)) for number in numbers]
+    tasks = [asyncio.create_task(batching.do(number)) for number in numbers]
     await asyncio.sleep(0)  # The tasks begin,
     await asyncio.sleep(0)  # and what they gathered is handed over.
     return tasks
@@ -58,8 +60,8 @@ async def begun(*numbers: int, together: Together[int, int]) -> list["asyncio.Ta
 async def test_what_comes_in_one_step_is_one_group() -> None:
     """Each gets its own result, and a group is no larger than it may be; the order is that in which they came."""
     works = Works()
-    async with at_work(works) as together:
-        results = await asyncio.gather(*map(together.do, range(1, 7)))
+    async with at_work(works) as batching:
+        results = await asyncio.gather(*map(batching.do, range(1, 7)))
 
     assert results == [2, 4, 6, 8, 10, 12]
     assert works.groups == [[1, 2, 3, 4], [5, 6]]
@@ -69,8 +71,8 @@ async def test_what_came_meanwhile_is_taken_along() -> None:
     """What is handed over in several steps, while the thread works, waits together."""
     works = Works()
     works.may_begin.clear()
-    async with at_work(works) as together:
-        tasks = [task for number in (1, 2, 3, 4, 5) for task in await begun(number, together=together)]
+    async with at_work(works) as batching:
+        tasks = [task for number in (1, 2, 3, 4, 5) for task in await begun(number, batching=batching)]
         works.may_begin.set()
         await asyncio.gather(*tasks)
 
@@ -80,8 +82,8 @@ async def test_what_came_meanwhile_is_taken_along() -> None:
 
 async def test_an_exception_among_results() -> None:
     """It is raised for the one whose it is, and the others have their results."""
-    async with at_work(Works()) as together:
-        one, failed, other = await asyncio.gather(*map(together.do, (1, 0, 2)), return_exceptions=True)
+    async with at_work(Works()) as batching:
+        one, failed, other = await asyncio.gather(*map(batching.do, (1, 0, 2)), return_exceptions=True)
 
     assert (one, other) == (2, 4)
     assert isinstance(failed, Broken)
@@ -91,13 +93,13 @@ async def test_work_that_raises() -> None:
     """It is raised for all who wait by then, also behind the group, and for nobody who comes later."""
     works = Works()
     works.may_begin.clear()
-    async with at_work(works) as together:
-        tasks = await begun(-1, *range(1, 2 * LARGEST), together=together)
+    async with at_work(works) as batching:
+        tasks = await begun(-1, *range(1, 2 * LARGEST), batching=batching)
         works.may_begin.set()
         answers = await asyncio.gather(*tasks, return_exceptions=True)
 
         assert [type(answer) for answer in answers] == [Broken] * 2 * LARGEST
-        assert await together.do(1) == 2
+        assert await batching.do(1) == 2
 
 
 async def test_what_no_future_takes() -> None:
@@ -106,8 +108,8 @@ async def test_what_no_future_takes() -> None:
     def stopping(group: Sequence[int]) -> Sequence[int | Exception]:
         return [number or StopIteration() for number in group]
 
-    async with at_work(stopping) as together:
-        failed, other = await asyncio.gather(*map(together.do, (0, 1)), return_exceptions=True)
+    async with at_work(stopping) as batching:
+        failed, other = await asyncio.gather(*map(batching.do, (0, 1)), return_exceptions=True)
 
     assert isinstance(failed, RuntimeError)
     assert other == 1
@@ -117,8 +119,8 @@ async def test_who_stops_waiting_harms_nobody() -> None:
     """Its task is done all the same, and the others are answered."""
     works = Works()
     works.may_begin.clear()
-    async with at_work(works) as together:
-        gone, stays = await begun(1, 2, together=together)
+    async with at_work(works) as batching:
+        gone, stays = await begun(1, 2, batching=batching)
         gone.cancel()
         works.may_begin.set()
 
@@ -129,31 +131,31 @@ async def test_who_stops_waiting_harms_nobody() -> None:
 async def test_closing_waits_for_what_was_asked_for() -> None:
     """Also for what was not handed over yet; what comes later is refused."""
     works = Works()
-    together: Together[int, int] = Together("numbers", works, LARGEST)
-    asked = asyncio.ensure_future(together.do(1))
+    batching: BatchingThread[int, int] = BatchingThread("numbers", works, LARGEST)
+    asked = asyncio.ensure_future(batching.do(1))
     await asyncio.sleep(0)
-    await ended(together)
+    await ended(batching)
 
     assert works.groups == [[1]]
     assert await asked == 2
     with pytest.raises(Unavailable):
-        await together.do(2)
+        await batching.do(2)
 
 
 def test_a_loop_that_is_closed() -> None:
     """When nobody can be answered any more, the thread still ends."""
     works = Works()
     works.may_begin.clear()
-    together: Together[int, int] = Together("numbers", works, LARGEST)
+    batching: BatchingThread[int, int] = BatchingThread("numbers", works, LARGEST)
     loop = asyncio.new_event_loop()
-    task = loop.create_task(together.do(1))
+    task = loop.create_task(batching.do(1))
     loop.run_until_complete(asyncio.sleep(0.01))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         loop.run_until_complete(task)
     loop.close()
     works.may_begin.set()
-    together.finish()
-    together.join()
+    batching.finish()
+    batching.join()
 
     assert works.groups == [[1]]

@@ -1,11 +1,11 @@
-"""Tasks that come while others of their kind are under way are done together after them, on the event loop."""
+"""Batching on the event loop: tasks that come while others of their kind are under way are done together after them."""
 
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
-from leadintake.adapters.together import Waiting, answer_all
+from leadintake.adapters.batching import Waiting, answer_all
 
 K = TypeVar("K", bound=Hashable)
 
@@ -15,7 +15,7 @@ AT_ONCE = 2
 """Groups of a kind that may be under way: where one waits for a lock that somebody else has, another goes on."""
 
 
-class Sharing(Generic[K]):
+class Batcher(Generic[K]):
     """Does groups of tasks by `work`, which is told their kind and returns for each a result or an exception.
 
     What it raises is raised for all of the kind who wait by then, also those behind the group: they have waited for

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from leadintake.adapters.sql.sharing import AT_ONCE, LARGEST_GROUP, Sharing
+from leadintake.adapters.sql.batcher import AT_ONCE, LARGEST_GROUP, Batcher
 
 
 class Broken(Exception):
@@ -27,11 +27,11 @@ class Work:
         return [2 * number if number > 0 else ValueError(number) for number in numbers]
 
 
-async def started(sharing: Sharing[str], kind: str, *numbers: int) -> list[asyncio.Future[int]]:
+async def started(batcher: Batcher[str], kind: str, *numbers: int) -> list[asyncio.Future[int]]:
     """Tasks that have been asked for, each a step of the event loop after the one before."""
     tasks: list[asyncio.Future[int]] = []
     for number in numbers:
-        tasks.append(asyncio.ensure_future(sharing.do(kind, number)))
+        tasks.append(asyncio.ensure_future(batcher.do(kind, number)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     return tasks
@@ -40,10 +40,10 @@ async def started(sharing: Sharing[str], kind: str, *numbers: int) -> list[async
 async def test_who_comes_while_others_are_under_way_goes_together() -> None:
     """The first ones go at once and alone; then all who wait, as many as a group may have; each gets its own answer."""
     work = Work()
-    sharing = Sharing(work)
+    batcher = Batcher(work)
     numbers = [*range(1, AT_ONCE + LARGEST_GROUP + 4)]
-    tasks = await started(sharing, "a", *numbers)
-    others = await started(sharing, "b", 7)
+    tasks = await started(batcher, "a", *numbers)
+    others = await started(batcher, "b", 7)
     work.may_go_on.set()
 
     assert await asyncio.gather(*tasks) == [2 * number for number in numbers]
@@ -60,15 +60,15 @@ async def test_who_comes_while_others_are_under_way_goes_together() -> None:
 async def test_each_hears_what_came_of_its_own_task() -> None:
     """An exception among the results is one task's; one that is raised is everybody's who waits, and nobody's later."""
     work = Work()
-    sharing = Sharing(work)
-    tasks = await started(sharing, "a", 1, 2, 3, -1, 4)
+    batcher = Batcher(work)
+    tasks = await started(batcher, "a", 1, 2, 3, -1, 4)
     work.may_go_on.set()
     first = await asyncio.gather(*tasks, return_exceptions=True)
     work.may_go_on.clear()
-    tasks = await started(sharing, "a", 0, 1, *range(2, LARGEST_GROUP + 9))
+    tasks = await started(batcher, "a", 0, 1, *range(2, LARGEST_GROUP + 9))
     work.may_go_on.set()
     second = await asyncio.gather(*tasks, return_exceptions=True)
-    third = await asyncio.gather(*await started(sharing, "a", 5))
+    third = await asyncio.gather(*await started(batcher, "a", 5))
 
     assert [*map(repr, first)] == ["2", "4", "6", "ValueError(-1)", "8"]
     assert [*map(repr, second)] == ["Broken()", "2", *["Broken()"] * (len(tasks) - 2)]
@@ -78,12 +78,12 @@ async def test_each_hears_what_came_of_its_own_task() -> None:
 async def test_who_comes_as_the_others_end_is_not_forgotten() -> None:
     """Within the very step of the event loop in which all groups that were under way end."""
     work = Work()
-    sharing = Sharing(work)
-    tasks = await started(sharing, "a", *range(1, AT_ONCE + 1))
+    batcher = Batcher(work)
+    tasks = await started(batcher, "a", *range(1, AT_ONCE + 1))
 
     async def come_late() -> int:
         await work.may_go_on.wait()
-        answer: int = await sharing.do("a", 9)
+        answer: int = await batcher.do("a", 9)
         return answer
 
     late = asyncio.ensure_future(come_late())
@@ -97,11 +97,11 @@ async def test_who_comes_as_the_others_end_is_not_forgotten() -> None:
 async def test_what_was_asked_for_is_done_though_nobody_waits() -> None:
     """Whoever gives up takes nobody along, and the end is when all is done."""
     work = Work()
-    sharing = Sharing(work)
-    tasks = await started(sharing, "a", 1, 2, 3, 4)
+    batcher = Batcher(work)
+    tasks = await started(batcher, "a", 1, 2, 3, 4)
     tasks[0].cancel()
     tasks[2].cancel()
-    finishing = asyncio.ensure_future(sharing.finish())
+    finishing = asyncio.ensure_future(batcher.finish())
     await asyncio.sleep(0)
     assert not finishing.done()
     work.may_go_on.set()

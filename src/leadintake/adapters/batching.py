@@ -1,4 +1,4 @@
-"""One thread for what is cheaper done together. It is of no technology, so any adapter may have it."""
+"""Batching: one thread for what is cheaper done together. It is of no technology, so any adapter may have it."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ class Waiting(Generic[T, R]):
     answer: asyncio.Future[R]
 
 
-class Together(Generic[T, R]):
+class BatchingThread(Generic[T, R]):
     """Does tasks in groups of at most `largest`, in the order in which they came, and answers each group at once.
 
     All of them come from one event loop.
