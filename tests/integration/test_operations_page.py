@@ -15,8 +15,8 @@ from leadintake.domain import delivery
 from leadintake.entrypoints import sender, worker
 from leadintake.entrypoints.commands.serve import DRAIN_SECONDS
 from leadintake.entrypoints.commands.worker import GRACE
-from leadintake.entrypoints.errors import BY_SLUG
-from leadintake.entrypoints.http import ops, problems, redis_counts
+from leadintake.entrypoints.errors import BY_SLUG, RETRY_AFTER
+from leadintake.entrypoints.http import ops, redis_counts
 from leadintake.entrypoints.http.connection import Connection
 
 PAGE = page("docs/operations.md")
@@ -79,7 +79,7 @@ def test_times() -> None:
         ],
         ["Redis may take to answer", f"{redis_counts.ANSWER_SECONDS:g} second"],
         ["each check of `/health/ready`", f"{ops.PING_SECONDS:g} seconds"],
-        ["`Retry-After` of a 503", f"{problems.RETRY_AFTER} seconds"],
+        ["`Retry-After` of a 503", f"{RETRY_AFTER} seconds"],
         ["the sweep runs", f"every {shown(worker.SWEEP_EVERY, 'minutes')}"],
         ["old keys and sessions are removed", f"every {shown(worker.PRUNE_EVERY, 'minutes')}"],
         ["leads whose time is over are erased", f"every {shown(worker.EXPIRE_EVERY, 'minutes')}"],

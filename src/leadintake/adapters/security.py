@@ -21,7 +21,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 from jwt import InvalidTokenError, PyJWT
 
-from leadintake.application.ports import Claims
+from leadintake.application.ports import SECRET_KEY_MIN_BYTES, Claims
 from leadintake.domain.values import CROCKFORD
 
 HASHES_AT_ONCE = 2
@@ -37,9 +37,6 @@ JUDGED_CHARACTERS = 32
 
 NOBODY = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${'A' * 22}${'A' * 43}"
 """The form of a hash, which no known password has."""
-
-SECRET_BYTES = 32
-"""As long as what HMAC-SHA256 makes of it (RFC 7518 section 3.2)."""
 
 ALGORITHM = "HS256"
 HEADER = {"alg": ALGORITHM, "typ": "at+jwt"}
@@ -182,8 +179,8 @@ def _time(seconds: object) -> datetime:
 
 def derive(secret_key: bytes, purpose: str) -> bytes:
     """A key of 32 bytes for one purpose, so that what is signed for one counts for no other; raises ValueError."""
-    if len(secret_key) < SECRET_BYTES:
-        raise ValueError(f"The secret key has {len(secret_key)} bytes; it needs at least {SECRET_BYTES}.")
+    if len(secret_key) < SECRET_KEY_MIN_BYTES:
+        raise ValueError(f"The secret key has {len(secret_key)} bytes; it needs at least {SECRET_KEY_MIN_BYTES}.")
     return hmac.digest(secret_key, purpose.encode(), "sha256")
 
 
@@ -230,15 +227,16 @@ def load_secret(path: Path) -> bytes:
         secret_key = file.read()
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ValueError(f"{path} is open to other users (mode {mode:o}). Run: chmod 600 {path}")
-    if len(secret_key) < SECRET_BYTES:
-        raise ValueError(f"{path} has {len(secret_key)} bytes, a key needs {SECRET_BYTES}. Restore it or delete it.")
+    if len(secret_key) < SECRET_KEY_MIN_BYTES:
+        size = f"{len(secret_key)} bytes, a key needs {SECRET_KEY_MIN_BYTES}"
+        raise ValueError(f"{path} has {size}. Restore it or delete it.")
     return secret_key
 
 
 def _make_secret(path: Path) -> None:
     """Link a finished file to the path, so that nobody reads half a key; who comes second leaves the first one's."""
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as draft:
-        draft.write(secrets.token_bytes(SECRET_BYTES))
+        draft.write(secrets.token_bytes(SECRET_KEY_MIN_BYTES))
         draft.flush()
         os.fsync(draft.fileno())
         with suppress(FileExistsError):

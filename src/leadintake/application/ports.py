@@ -100,6 +100,10 @@ class Claims:
     session_id: UUID
 
 
+SECRET_KEY_MIN_BYTES = 32
+"""What tokens are signed with is as long as what HMAC-SHA256 makes of it, or longer (RFC 7518 section 3.2)."""
+
+
 class Tokens(Protocol):
     """Access tokens and refresh secrets."""
 

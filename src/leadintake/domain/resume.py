@@ -1,7 +1,7 @@
 """What a resume may be: its kind, what to tell an attorney of it, its name, and the rule that takes or refuses it."""
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -119,7 +119,12 @@ def _cleaned(raw: str) -> str:
 
 def listed(kinds: Collection[Kind]) -> str:
     """Kinds as one names them: PDF, DOC or DOCX."""
-    *others, last = (kind.upper() for kind in Kind if kind in kinds)
+    return either([kind.upper() for kind in Kind if kind in kinds])
+
+
+def either(names: Sequence[str]) -> str:
+    """Names as one gives a choice of them: a, b or c."""
+    *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
 
 

@@ -7,6 +7,9 @@ from leadintake.domain import errors
 UNITS = ((90 * 60, 3600, "hour"), (50, 60, "minute"), (-1, 1, "second"))
 """What takes longer than so many seconds is told in units of so many."""
 
+RETRY_AFTER = 5
+"""Seconds to wait where a place is soon free, or after a 503: a restart or a burst passes, and a person still waits."""
+
 
 class MethodNotAllowed(errors.Refused):
     """There is something at this address, but not for this method."""

@@ -12,14 +12,12 @@ from urllib.parse import urlsplit
 import limits
 from email_validator import EmailNotValidError, validate_email
 
+from leadintake.application.ports import SECRET_KEY_MIN_BYTES
 from leadintake.domain import values
 from leadintake.domain.errors import Invalid
 from leadintake.domain.resume import Kind
 
 T = TypeVar("T")
-
-SECRET_KEY_MIN_BYTES = 32
-"""RFC 7518 section 3.2: a key for HS256 is as long as its hash or longer."""
 
 TOKEN_MIN_CHARACTERS = 16
 FEWEST_DIFFERENT = 8

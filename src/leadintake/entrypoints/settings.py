@@ -1,4 +1,4 @@
-"""Every setting there is, how its text is read, and which go together."""
+"""Every setting there is, and how its text is read. What does not go together is refused in `environment`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -30,15 +30,11 @@ class Json:
     def of(self, column: sa.ColumnElement[Any]) -> str:
         """The value of a column."""
         forms = {Id: self.an_id, UtcDateTime: self.moment, sa.Boolean: self.truth}
-        return forms.get(type(column.type), _as_it_is)(str(column))
+        return forms.get(type(column.type), str)(str(column))
 
     def named(self, values: Mapping[str, str]) -> str:
         """A record of values by name."""
         return self.record(", ".join(f"'{name}', {value}" for name, value in values.items()))
-
-
-def _as_it_is(value: str) -> str:
-    return value
 
 
 def _sqlite_moment(at: str) -> str:
@@ -72,9 +68,9 @@ JSON = {
         rows=lambda row: f"CAST(coalesce(json_agg({row}), '[]') AS text)",
         pair=lambda records: f"CAST(json_build_array({records}) AS text)",
         record=lambda pairs: f"json_build_object({pairs})",
-        an_id=_as_it_is,
+        an_id=str,
         moment=_postgres_moment,
-        truth=_as_it_is,
+        truth=str,
         words=lambda text: f"to_json(string_to_array(coalesce({text}, ''), ' '))",
     ),
 }

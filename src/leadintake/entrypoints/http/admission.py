@@ -8,15 +8,12 @@ from typing import Any
 import structlog
 from litestar.connection import ASGIConnection
 
-from leadintake.entrypoints.errors import Busy, TooManyUploads
+from leadintake.entrypoints.errors import RETRY_AFTER, Busy, TooManyUploads
 from leadintake.entrypoints.http.rate_limits import network_of
 
 SHARE = 4
 FEWEST = 2
 """One network address may hold one slot in four, and two however few there are."""
-
-COME_BACK = 5
-"""Seconds, as with a 503: a place is free again soon."""
 
 log = structlog.get_logger()
 
@@ -37,7 +34,7 @@ class Slots:
         network = network_of(address)
         if self.held[network] >= self._share:
             log.warning("excess_rate_limit_exceeded", limit="uploads", client=address)
-            raise TooManyUploads(COME_BACK)
+            raise TooManyUploads(RETRY_AFTER)
         self._free -= 1
         self.held[network] += 1
         try:

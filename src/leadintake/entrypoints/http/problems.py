@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import structlog
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Response, get
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
@@ -20,6 +20,7 @@ from leadintake.domain import errors
 from leadintake.domain.errors import FieldError
 from leadintake.entrypoints.errors import (
     BY_SLUG,
+    RETRY_AFTER,
     Busy,
     Meaning,
     MethodNotAllowed,
@@ -27,10 +28,8 @@ from leadintake.entrypoints.errors import (
     TooManyRequests,
     meaning_of,
 )
+from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.http.serving import serving
-
-RETRY_AFTER = 5
-"""Seconds to wait after a 503: long enough for a restart or a burst to pass, short for a person at a form."""
 
 OAUTH_PREFIX = "/auth/"
 NOT_IN_OAUTH = re.compile(r'[^ -~]|["\\]')
@@ -107,7 +106,7 @@ def answer(error: Exception, scope: Scope, base_url: str) -> Answer:
     return Answer(meaning.status, headers, "application/problem+json", msgspec.json.encode(problem))
 
 
-def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def on_error(request: AnyRequest, error: Exception) -> Response[bytes]:
     """The framework's handler for every exception."""
     found = answer(understood(error), request.scope, serving(request).settings.base_url)
     return Response(found.body, status_code=found.status, headers=found.headers, media_type=found.media_type)

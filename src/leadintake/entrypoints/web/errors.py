@@ -3,11 +3,12 @@
 import re
 from typing import Any
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.response import Template
 
 from leadintake.entrypoints.errors import MethodNotAllowed
 from leadintake.entrypoints.http import problems
+from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.web.pages import page, redirect
 from leadintake.entrypoints.web.session import inside
 
@@ -18,7 +19,7 @@ HAS_FORMS = re.compile(r"/inbox/(?:(?:leads|users)/[^/]+|account)(?=/)")
 """What the address of a page is whose forms go to addresses below it."""
 
 
-def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def on_error(request: AnyRequest, error: Exception) -> Response[Any]:
     """The framework's handler for every exception."""
     if not _is_for_a_page(request):
         return problems.on_error(request, error)
@@ -29,7 +30,7 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
     return error_page(request, error)
 
 
-def error_page(request: Request[Any, Any, Any], error: Exception, draft: str = "") -> Template:
+def error_page(request: AnyRequest, error: Exception, draft: str = "") -> Template:
     """A page about an error, with the draft that could not be saved because of it."""
     explained = problems.explain(error, request.scope)
     home = "/inbox" if request.url.path.startswith("/inbox") else "/"
@@ -45,7 +46,7 @@ def error_page(request: Request[Any, Any, Any], error: Exception, draft: str = "
     )
 
 
-def _is_for_a_page(request: Request[Any, Any, Any]) -> bool:
+def _is_for_a_page(request: AnyRequest) -> bool:
     """Whether a person looks at the answer: at the address of a page, or where there is nothing, in a browser."""
     if request.scope["path"].split("/")[1] in PAGES:
         return True

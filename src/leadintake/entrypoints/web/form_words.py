@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from leadintake.application.intake import EMPTY_FILE
-from leadintake.domain.resume import Kind, listed, rounded_down
+from leadintake.domain.resume import Kind, either, listed, rounded_down
 from leadintake.entrypoints.http.multipart import FILE
 from leadintake.entrypoints.settings import Settings
 
@@ -36,14 +36,12 @@ class ResumeWords:
 def resume_words(settings: Settings) -> ResumeWords:
     """What a firm's settings come to."""
     endings = [f".{kind}" for kind in Kind if kind in settings.resume_types]
-    *others, last = endings
-    one_of_them = f"{', '.join(others)} or {last}" if others else last
     limit = rounded_down(settings.max_resume_bytes).replace(" ", "\N{NO-BREAK SPACE}")
     return ResumeWords(
         accept=",".join(endings),
         most=settings.max_resume_bytes,
         hint=f"{listed(settings.resume_types)}, at most {limit}.",
         too_large=f"The file is larger than {limit}. Choose a smaller one, perhaps with fewer pictures.",
-        wrong_kind=f"The name of the file has to end in {one_of_them}. Choose another file, or rename this one.",
+        wrong_kind=f"The name of the file has to end in {either(endings)}. Choose another file, or rename this one.",
         empty=EMPTY_FILE,
     )

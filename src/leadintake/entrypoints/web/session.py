@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
@@ -14,6 +14,7 @@ from litestar.response import Template
 
 from leadintake.domain.errors import NotAllowed
 from leadintake.domain.people import Permission, User
+from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
 from leadintake.entrypoints.web.pages import page, redirect
@@ -62,7 +63,7 @@ async def may_manage_users(connection: ASGIConnection[Any, User, Any, Any], _: B
     connection.user.require(Permission.MANAGE_USERS)
 
 
-def ask_to_sign_in(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
+def ask_to_sign_in(request: AnyRequest, _: Exception) -> Response[Any]:
     """Lead to the sign-in, and from there back to what was asked for; say of what was sent that it was not done."""
     if request.method not in SAFE:
         return ask(_came_from(request), status=HTTPStatus.UNAUTHORIZED, is_undone=True)
@@ -75,7 +76,7 @@ def ask_to_sign_in(request: Request[Any, Any, Any], _: Exception) -> Response[An
     return redirect(request, f"/inbox/sign-in?{urlencode({'next': came_for})}")
 
 
-def _came_from(request: Request[Any, Any, Any]) -> str:
+def _came_from(request: AnyRequest) -> str:
     """The page of ours that sent a request, without the names in its address that say what was done before."""
     path, _, query = request.headers.get("referer", "").partition("://")[2].partition("/")[2].partition("?")
     of_page = f"/{path}".removeprefix(urlsplit(serving(request).settings.base_url).path)
