@@ -10,6 +10,7 @@ from leadintake.domain.delivery import Purpose
 
 LETTER = Letter(
     delivery_id=UUID("0b5e2f8c-5a0f-4c1e-9a53-0a6d6f6f3d11"),
+    token=UUID(int=1),
     purpose=Purpose.NOTIFICATION,
     recipient="attorney@firm.example",
     attempt=1,

@@ -66,9 +66,11 @@ class Machine:
         """Give up the one mail of a purpose that is due; returns its id."""
 
         async def work(app: App) -> str:
-            [(letter, token)] = [one for one in await app.dispatch.claim(10) if one[0].purpose is purpose]
+            [letter] = [one for one in await app.dispatch.claim(10) if one.purpose is purpose]
             why = "550\x1b[2J no\tsuch"
-            await app.database.write(app.intake.firm_id, lambda tx: tx.outbox.fail(letter.delivery_id, token, why))
+            await app.database.write(
+                app.intake.firm_id, lambda tx: tx.outbox.fail(letter.delivery_id, letter.token, why)
+            )
             return str(letter.delivery_id)
 
         return self.do(work)

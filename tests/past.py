@@ -87,17 +87,17 @@ async def live(app: App, machine: Machine) -> Past:
     await submit(app, replace(ADA, trap="http://robot.example"), pdf(text="robot"))
 
     sent, postponed, failed, claimed, *given_back = await app.dispatch.claim(100)
-    await app.dispatch.deliver(*sent)
+    await app.dispatch.deliver(sent)
     await app.dispatch.give_back(given_back)
     until = app.dispatch.now()
 
     def settle(tx: Transaction) -> None:
-        tx.outbox.postpone(postponed[0].delivery_id, postponed[1], until, "421 später")
-        tx.outbox.fail(failed[0].delivery_id, failed[1], "550 no such")
+        tx.outbox.postpone(postponed.delivery_id, postponed.token, until, "421 später")
+        tx.outbox.fail(failed.delivery_id, failed.token, "550 no such")
 
     await app.database.write(FIRST_FIRM, settle)
     assert set(await app.dispatch.unsettled()) == set(Status) - {Status.SENT}
-    return Past(machine, receipt, grant.refresh_token, claimed[0].delivery_id, claimed[1])
+    return Past(machine, receipt, grant.refresh_token, claimed.delivery_id, claimed.token)
 
 
 async def submit(app: App, form: Form, content: bytes, key: str | None = None) -> Receipt:

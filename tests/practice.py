@@ -162,4 +162,4 @@ class Practice:
 
     async def send_due(self) -> list[Outcome]:
         """Send all that is due now, as the worker does."""
-        return [await self.dispatch.deliver(letter, token) for letter, token in await self.dispatch.claim(100)]
+        return [await self.dispatch.deliver(letter) for letter in await self.dispatch.claim(100)]

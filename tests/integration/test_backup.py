@@ -175,8 +175,8 @@ def test_nothing_is_sent_until_somebody_asks(past: Past, backup: Path, fresh: Ma
         late = await app.database.write(FIRST_FIRM, lambda tx: tx.outbox.sent([past.claimed], past.claim, now))
         assert (nothing, due, late) == ([], None, 0)
         await app.desk.retry(OPERATOR, past.claimed)
-        [(letter, token)] = await app.dispatch.claim(100)
-        await app.dispatch.deliver(letter, token)
+        [letter] = await app.dispatch.claim(100)
+        await app.dispatch.deliver(letter)
         return [letter.delivery_id == past.claimed, len(await app.dispatch.claim(100))]
 
     assert fresh.do(work) == [True, 0]

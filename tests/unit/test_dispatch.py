@@ -22,7 +22,7 @@ from leadintake.domain.events import SYSTEM, Event, EventKind
 T = TypeVar("T")
 
 NOW = letter().created_at
-TOKEN = UUID(int=1)
+TOKEN = letter().token
 
 
 @dataclass
@@ -99,7 +99,7 @@ def dispatch(database: Settlements, mailer: Any, jitter: float = 0, after: timed
 async def test_sent() -> None:
     """A letter that was taken is marked as sent, and nothing else is said of it."""
     database, mailer = Settlements(), RecordingMailer()
-    outcome = await dispatch(database, mailer).deliver(letter(), TOKEN)
+    outcome = await dispatch(database, mailer).deliver(letter())
 
     assert mailer.sent == [letter()]
     assert outcome.status is Status.SENT
@@ -121,7 +121,7 @@ async def test_sent() -> None:
 async def test_postponed(failure: Exception, reason: str) -> None:
     """Whatever else goes wrong, the letter is tried again in a while, and people read why."""
     database = Settlements()
-    outcome = await dispatch(database, RecordingMailer(failure), jitter=1).deliver(letter(attempt=2), TOKEN)
+    outcome = await dispatch(database, RecordingMailer(failure), jitter=1).deliver(letter(attempt=2))
 
     assert (outcome.status, outcome.answer) == (Status.PENDING, reason)
     until = NOW + timedelta(seconds=72)
@@ -134,7 +134,7 @@ async def test_given_up(permanent: bool, after: timedelta) -> None:  # noqa: FBT
     """What was refused for good, or has no time left for another try, is given up, and the timeline says so."""
     database = Settlements()
     mailer = RecordingMailer(DeliveryFailed("550 no", permanent=permanent))
-    outcome = await dispatch(database, mailer, after=after).deliver(letter(attempt=3), TOKEN)
+    outcome = await dispatch(database, mailer, after=after).deliver(letter(attempt=3))
 
     assert (outcome.status, outcome.answer) == (Status.FAILED, "550 no")
     assert database.settled == [(Status.FAILED, letter().delivery_id, TOKEN, "550 no")]
@@ -147,7 +147,7 @@ async def test_given_up(permanent: bool, after: timedelta) -> None:  # noqa: FBT
 async def test_too_old_to_be_sent_unasked(age: timedelta) -> None:
     """What a restored backup owes is not sent days later; it is given up, and waits for a person to ask for it."""
     database, mailer = Settlements(), RecordingMailer()
-    outcome = await dispatch(database, mailer, after=age).deliver(letter(attempt=1), TOKEN)
+    outcome = await dispatch(database, mailer, after=age).deliver(letter(attempt=1))
 
     assert mailer.sent == []
     assert outcome.status is Status.FAILED
@@ -162,7 +162,7 @@ async def test_too_old_to_be_sent_unasked(age: timedelta) -> None:
 async def test_an_outcome_says_whether_it_counts(failure: Exception | None, holds_claim: bool) -> None:  # noqa: FBT001 - a parameter
     """Whoever lost the claim has settled nothing, however the attempt went."""
     database = Settlements(holds_claim)
-    outcome = await dispatch(database, RecordingMailer(failure)).deliver(letter(), TOKEN)
+    outcome = await dispatch(database, RecordingMailer(failure)).deliver(letter())
 
     assert outcome.is_settled is holds_claim
     assert len(database.settled) == 1
@@ -171,7 +171,7 @@ async def test_an_outcome_says_whether_it_counts(failure: Exception | None, hold
 async def test_a_lost_claim_records_nothing() -> None:
     """Whoever lost the claim does not write that the delivery failed, because another may have sent it."""
     database = Settlements(holds_claim=False)
-    await dispatch(database, RecordingMailer(DeliveryFailed("550 no", permanent=True))).deliver(letter(), TOKEN)
+    await dispatch(database, RecordingMailer(DeliveryFailed("550 no", permanent=True))).deliver(letter())
 
     assert database.recorded == []
 
@@ -180,7 +180,7 @@ async def test_a_lost_claim_records_nothing() -> None:
 async def test_reasons_are_text(reason: str) -> None:
     """Whatever the other side answers can be stored."""
     database = Settlements()
-    await dispatch(database, RecordingMailer(DeliveryFailed(reason, permanent=True))).deliver(letter(), TOKEN)
+    await dispatch(database, RecordingMailer(DeliveryFailed(reason, permanent=True))).deliver(letter())
 
     [(_, _, _, stored)] = database.settled
     assert isinstance(stored, str)
@@ -191,7 +191,7 @@ async def test_channel_down() -> None:
     """A letter that is not to blame is due again at once, its attempt not counted, and whoever sends learns of it."""
     database = Settlements()
     with pytest.raises(ChannelDown, match="535 wrong password"):
-        await dispatch(database, RecordingMailer(ChannelDown("535 wrong password"))).deliver(letter(), TOKEN)
+        await dispatch(database, RecordingMailer(ChannelDown("535 wrong password"))).deliver(letter())
 
     assert database.settled == [("given back", letter().delivery_id, TOKEN, NOW, "535 wrong password")]
     assert database.recorded == []
@@ -201,7 +201,7 @@ async def test_what_was_not_begun_is_given_back() -> None:
     """Several claims are undone in one transaction, and say nothing of an error that was none."""
     database = Settlements()
     others = [letter(delivery_id=UUID(int=number)) for number in (1, 2)]
-    await dispatch(database, RecordingMailer()).give_back([(other, TOKEN) for other in others])
+    await dispatch(database, RecordingMailer()).give_back(others)
 
     assert database.settled == [("given back", other.delivery_id, TOKEN, NOW, None) for other in others]
 
@@ -209,7 +209,7 @@ async def test_what_was_not_begun_is_given_back() -> None:
 async def test_what_was_broken_off_may_have_arrived() -> None:
     """An attempt that was cut short counts, is repeated like one that failed, and says what nobody knows."""
     database = Settlements()
-    outcome = await dispatch(database, RecordingMailer()).break_off(letter(), TOKEN)
+    outcome = await dispatch(database, RecordingMailer()).break_off(letter())
 
     assert outcome.status is Status.PENDING
     until, reason = NOW + timedelta(seconds=30), "Broken off on the way; it may have arrived."
@@ -229,7 +229,7 @@ async def test_the_database_is_away_for_a_moment(failure: Exception | None, sett
     """However it went, that is written down as soon as the database is back, and the letter is sent once."""
     database, mailer = Settlements(away_for=20), RecordingMailer(failure)
     with suppress(ChannelDown):
-        await dispatch(database, mailer).deliver(letter(), TOKEN)
+        await dispatch(database, mailer).deliver(letter())
 
     assert [how[:3] for how in database.settled] == [(settled, letter().delivery_id, TOKEN)]
     assert len(mailer.sent) == (failure is None)
@@ -240,7 +240,7 @@ async def test_the_database_stays_away() -> None:
     database = Settlements(away_for=10**6)
     patient = dispatch(database, RecordingMailer())
     with pytest.raises(Unavailable):
-        await patient.deliver(letter(), TOKEN)
+        await patient.deliver(letter())
 
     assert LEASE - SEND_TIMEOUT - timedelta(seconds=5) <= patient.now() - NOW < LEASE - SEND_TIMEOUT
 
@@ -248,7 +248,7 @@ async def test_the_database_stays_away() -> None:
 async def test_stopping() -> None:
     """A letter that is broken off is settled by whoever breaks it off."""
     database = Settlements()
-    sending = asyncio.ensure_future(dispatch(database, Hanging()).deliver(letter(), TOKEN))
+    sending = asyncio.ensure_future(dispatch(database, Hanging()).deliver(letter()))
     await asyncio.sleep(0)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):

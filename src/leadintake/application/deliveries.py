@@ -12,13 +12,14 @@ from leadintake.domain.delivery import Delivery, Purpose, Status
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One claimed delivery, with the facts its text is made from.
+    """One claimed delivery, with the token that settles it and the facts its text is made from.
 
     `attempt` is 1 for the first try; `message_id` and `created_at` are the same in every attempt. It `is_rescued` when
     an earlier claim ran out: whoever had that may have died of it.
     """
 
     delivery_id: UUID
+    token: UUID
     purpose: Purpose
     recipient: str
     attempt: int

@@ -66,53 +66,52 @@ class Dispatch:
     jitter: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def claim(self, limit: int, *, rescue: bool = True, is_idle: bool = False) -> list[tuple[Letter, UUID]]:
-        """Take at most `limit` due deliveries, each with the token that settles it; see Outbox.claim for the rest."""
+    async def claim(self, limit: int, *, rescue: bool = True, is_idle: bool = False) -> list[Letter]:
+        """Take at most `limit` due deliveries; see Outbox.claim for the rest."""
         token = self.new_id()
 
         def work(tx: Transaction) -> list[Letter]:  # Here, because its turn may have been long in coming.
             return tx.outbox.claim(self.now(), limit, token, rescue=rescue, is_idle=is_idle)
 
-        letters = await self.database.write(self.firm_id, work)
-        return [(letter, token) for letter in letters]
+        return await self.database.write(self.firm_id, work)
 
-    async def deliver(self, letter: Letter, token: UUID) -> Outcome:
+    async def deliver(self, letter: Letter) -> Outcome:
         """Make one attempt and settle it. Whatever the mailer does, the delivery ends as sent, postponed or failed.
 
         One whose time is over is failed unsent, for a person to ask for: it may come from a restored backup, or be what
         kills the process every time. Raises ChannelDown when the delivery is not to blame, once it was given back.
         """
         if self.now() >= letter.give_up_at:
-            return await self._settle_failure(letter, token, "Too old to be sent unasked.", permanent=True)
+            return await self._settle_failure(letter, "Too old to be sent unasked.", permanent=True)
         try:
             async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
                 answer = await self.mailer.send(letter)
         except ChannelDown as down:
-            await self.give_back([(letter, token)], down.reason)
+            await self.give_back([letter], down.reason)
             raise
         except DeliveryFailed as failure:
-            return await self._settle_failure(letter, token, failure.reason, permanent=failure.permanent)
+            return await self._settle_failure(letter, failure.reason, permanent=failure.permanent)
         except TimeoutError:
-            return await self._settle_failure(letter, token, "No answer in time; it may have arrived.", permanent=False)
+            return await self._settle_failure(letter, "No answer in time; it may have arrived.", permanent=False)
         except Exception as error:  # noqa: BLE001 - one poisonous letter must not stop the others
-            return await self._settle_failure(letter, token, f"Unexpected {type(error).__name__}", permanent=False)
-        sent = Sent(letter.delivery_id, token, self.now())
+            return await self._settle_failure(letter, f"Unexpected {type(error).__name__}", permanent=False)
+        sent = Sent(letter.delivery_id, letter.token, self.now())
         is_settled = await self._stored(lambda: self.database.write_together(self.firm_id, settle_sent, sent))
         return Outcome(letter, Status.SENT, answer, is_settled)
 
-    async def give_back(self, claimed: Iterable[tuple[Letter, UUID]], reason: str | None = None) -> None:
+    async def give_back(self, letters: Iterable[Letter], reason: str | None = None) -> None:
         """Undo claims, so that the deliveries are due at once and these attempts do not count."""
         now = self.now()
 
         def work(tx: Transaction) -> None:
-            for letter, token in claimed:
-                tx.outbox.give_back(letter.delivery_id, token, now, reason)
+            for letter in letters:
+                tx.outbox.give_back(letter.delivery_id, letter.token, now, reason)
 
         await self._store(work)
 
-    async def break_off(self, letter: Letter, token: UUID) -> Outcome:
+    async def break_off(self, letter: Letter) -> Outcome:
         """Settle an attempt that was cut short. It counts, because the letter may have arrived."""
-        return await self._settle_failure(letter, token, "Broken off on the way; it may have arrived.", permanent=False)
+        return await self._settle_failure(letter, "Broken off on the way; it may have arrived.", permanent=False)
 
     async def next_due(self) -> datetime | None:
         """When there will be something to do, if nothing new comes before."""
@@ -122,14 +121,14 @@ class Dispatch:
         """How many deliveries are in each status but `sent`, for whoever watches over the outbox."""
         return await self.database.read(self.firm_id, lambda tx: tx.deliveries.unsettled_counts())
 
-    async def _settle_failure(self, letter: Letter, token: UUID, reason: str, *, permanent: bool) -> Outcome:
+    async def _settle_failure(self, letter: Letter, reason: str, *, permanent: bool) -> Outcome:
         now = self.now()
         until = None if permanent else next_attempt(letter.attempt, now, letter.give_up_at, self.jitter())
 
         def work(tx: Transaction) -> bool:
             if until is not None:
-                return tx.outbox.postpone(letter.delivery_id, token, until, reason)
-            if not tx.outbox.fail(letter.delivery_id, token, reason):
+                return tx.outbox.postpone(letter.delivery_id, letter.token, until, reason)
+            if not tx.outbox.fail(letter.delivery_id, letter.token, reason):
                 return False
             data: dict[str, str | int] = {"delivery_id": str(letter.delivery_id), "attempts": letter.attempt}
             failed = Event(letter.lead_id, EventKind.DELIVERY_FAILED, now, SYSTEM, data)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from contextlib import suppress
 from datetime import datetime
-from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -108,8 +107,8 @@ class Sender:
         if claimed and self._is_stopping:
             await self._dispatch.give_back(claimed)
             return 0
-        for letter, token in claimed:
-            task = asyncio.create_task(self._send_in_turn(letter, token, now))
+        for letter in claimed:
+            task = asyncio.create_task(self._send_in_turn(letter, now))
             self._in_flight.add(task)
             task.add_done_callback(self._make_room)
             if letter.is_rescued:
@@ -144,7 +143,7 @@ class Sender:
         except TimeoutError:
             pass
 
-    async def _send_in_turn(self, letter: Letter, token: UUID, claimed_at: datetime) -> None:
+    async def _send_in_turn(self, letter: Letter, claimed_at: datetime) -> None:
         """Send a letter once there is a place for it, or give it back when nothing goes out by then, or it took long.
 
         Whoever slept through a lease, such as a machine that was suspended, must not send what others have sent since.
@@ -153,15 +152,15 @@ class Sender:
             async with self._places:
                 is_open = not self._is_stopping and not self._breaker.pause
                 if is_open and self._dispatch.now() - claimed_at < LONGEST_WAIT:
-                    await self._send(letter, token)
+                    await self._send(letter)
                     return
         try:
-            await self._dispatch.give_back([(letter, token)])
+            await self._dispatch.give_back([letter])
             self._wake.set()  # It is due again.
         except (Exception, asyncio.CancelledError):
             log.exception("delivery_unsettled", delivery_id=str(letter.delivery_id))
 
-    async def _send(self, letter: Letter, token: UUID) -> None:
+    async def _send(self, letter: Letter) -> None:
         facts = {
             "delivery_id": str(letter.delivery_id),
             "lead_id": str(letter.lead_id),
@@ -170,9 +169,9 @@ class Sender:
         }
         try:
             try:
-                outcome = await self._dispatch.deliver(letter, token)
+                outcome = await self._dispatch.deliver(letter)
             except asyncio.CancelledError:
-                outcome = await self._dispatch.break_off(letter, token)
+                outcome = await self._dispatch.break_off(letter)
         except ChannelDown as down:
             self._breaker.went_down(down.reason)
             self._wake.set()  # It is due again, which it was not when the worker went to sleep.

@@ -79,7 +79,7 @@ async def test_a_claim_lasts_as_long_for_every_machine(
     await age(url, LEASE - TO_THE_MINUTE)
     shortly_before = await looking.dispatch.claim(10)
     await age(url, 2 * TO_THE_MINUTE)
-    [(rescued, _)] = await looking.dispatch.claim(10)
+    [rescued] = await looking.dispatch.claim(10)
 
     assert LEASE - TO_THE_MINUTE > 2 * SEND_TIMEOUT
     assert (len(claimed), at_once, shortly_before) == (1, [], [])
@@ -91,10 +91,10 @@ async def test_a_claim_lasts_as_long_for_every_machine(
 async def test_a_clock_jumps_while_a_mail_is_under_way(machine: Machines, jump: timedelta) -> None:
     """Neither that machine nor another takes the mail a second time, and who sends it settles it."""
     jumping, other = machine(ON_TIME), machine(ON_TIME)
-    [(letter, token)] = await jumping.dispatch.claim(10)
+    [letter] = await jumping.dispatch.claim(10)
     cast("MachineClock", jumping.clock).ahead = jump
     again = await jumping.dispatch.claim(10) + await other.dispatch.claim(10)
-    await jumping.dispatch.deliver(letter, token)
+    await jumping.dispatch.deliver(letter)
 
     assert again == []
     assert jumping.mailer.sent == [letter]

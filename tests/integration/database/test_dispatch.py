@@ -89,12 +89,12 @@ async def test_one_refusal_is_nobody_elses(practice: Practice) -> None:
     """A refused confirmation takes one try, and the attorney is told all the same (P9)."""
     await practice.user()
     receipt, _ = await practice.submit()
-    [(first, token), *others] = sorted(await practice.dispatch.claim(10), key=lambda claimed: claimed[0].purpose)
+    [first, *others] = sorted(await practice.dispatch.claim(10), key=lambda letter: letter.purpose)
     practice.mailer.failure = NEVER
-    await practice.dispatch.deliver(first, token)
+    await practice.dispatch.deliver(first)
     practice.mailer.failure = None
-    for letter, token in others:
-        await practice.dispatch.deliver(letter, token)
+    for letter in others:
+        await practice.dispatch.deliver(letter)
     found = await practice.deliveries(receipt.id)
 
     assert [(each.status, each.attempts) for each in found] == [(Status.FAILED, 1), (Status.SENT, 1)]
@@ -159,9 +159,9 @@ async def test_the_channel_is_down(practice: Practice) -> None:
     await practice.submit()
     practice.mailer.failure = ChannelDown("535 wrong password")
     for _ in range(100):
-        [(letter, token)] = await practice.dispatch.claim(10)
+        [letter] = await practice.dispatch.claim(10)
         with pytest.raises(ChannelDown):
-            await practice.dispatch.deliver(letter, token)
+            await practice.dispatch.deliver(letter)
         practice.clock.advance(timedelta(minutes=1))
     waiting = await confirmation(practice)
     practice.mailer.failure = None
@@ -178,9 +178,9 @@ async def test_giving_back_and_breaking_off(practice: Practice) -> None:
     receipt, _ = await practice.submit()
     not_begun, begun = await practice.dispatch.claim(10)
     await practice.dispatch.give_back([not_begun])
-    await practice.dispatch.break_off(*begun)
+    await practice.dispatch.break_off(begun)
     found = {delivery.id: delivery for delivery in await practice.deliveries(receipt.id)}
-    first, second = found[not_begun[0].delivery_id], found[begun[0].delivery_id]
+    first, second = found[not_begun.delivery_id], found[begun.delivery_id]
 
     assert (first.status, first.attempts, first.next_attempt_at) == (Status.PENDING, 0, practice.clock.at)
     assert (second.status, second.attempts) == (Status.PENDING, 1)
@@ -192,11 +192,11 @@ async def test_giving_back_and_breaking_off(practice: Practice) -> None:
 async def test_who_comes_back_too_late(practice: Practice, failure: DeliveryFailed | None) -> None:
     """A sender that was away for longer than its lease changes nothing of what another did meanwhile (P7)."""
     await practice.submit()
-    [(letter, token)] = await practice.dispatch.claim(1)
+    [letter] = await practice.dispatch.claim(1)
     practice.clock.advance(LEASE)
     [again] = await practice.send_due()
     practice.mailer.failure = failure
-    await practice.dispatch.deliver(letter, token)
+    await practice.dispatch.deliver(letter)
 
     assert (again.letter.attempt, again.letter.message_id) == (2, letter.message_id)
     assert (await confirmation(practice)).status is Status.SENT
@@ -208,9 +208,8 @@ async def test_one_lost_claim_is_nobody_elses(practice: Practice) -> None:
     for number in range(4):
         await practice.submit(email=f"{number}@client.example")
     claimed = [*await practice.dispatch.claim(2), *await practice.dispatch.claim(2)]
-    lost, _ = claimed[1]
-    await practice.desk.erase(await practice.user(Role.ADMIN), lost.lead_id)
-    outcomes = await asyncio.gather(*(practice.dispatch.deliver(*each) for each in claimed))
+    await practice.desk.erase(await practice.user(Role.ADMIN), claimed[1].lead_id)
+    outcomes = await asyncio.gather(*(practice.dispatch.deliver(each) for each in claimed))
 
     assert [outcome.is_settled for outcome in outcomes] == [True, False, True, True]
     assert await practice.dispatch.unsettled() == {}
@@ -223,8 +222,8 @@ async def test_erased_on_the_way(practice: Practice) -> None:
     practice.mailer.failure = NEVER
     claimed = await practice.dispatch.claim(10)
     await practice.desk.erase(admin, receipt.id)
-    for letter, token in claimed:
-        await practice.dispatch.deliver(letter, token)
+    for letter in claimed:
+        await practice.dispatch.deliver(letter)
 
     assert (await practice.desk.events(admin, receipt.id))[-1].kind is EventKind.ERASED
     assert await practice.dispatch.unsettled() == {}

@@ -420,10 +420,10 @@ async def test_a_channel_that_is_down_is_trouble(practice: Practice) -> None:
         practice.clock.at = NOW + timedelta(minutes=minute)
         if minute == 5:
             await practice.submit()
-        for letter, token in await practice.dispatch.claim(1):
+        for letter in await practice.dispatch.claim(1):
             found |= {await trouble(practice)} if minute > 10 else set()
             with pytest.raises(ChannelDown):
-                await practice.dispatch.deliver(letter, token)
+                await practice.dispatch.deliver(letter)
         found |= {await trouble(practice)} if minute > 10 else set()
     practice.mailer.failure = None
     await practice.send_due()

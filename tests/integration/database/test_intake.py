@@ -108,7 +108,7 @@ async def test_message_ids(practice: Practice) -> None:
     """Each delivery has a Message-ID of its own, in the firm's domain, before it is tried."""
     await practice.user()
     await practice.submit()
-    letters = [letter for letter, _ in await practice.dispatch.claim(100)]
+    letters = await practice.dispatch.claim(100)
 
     assert [letter.message_id for letter in letters] == [f"<{letter.delivery_id}@firm.example>" for letter in letters]
     assert len({letter.message_id for letter in letters}) == 2

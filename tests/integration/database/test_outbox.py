@@ -86,12 +86,25 @@ async def test_a_claim_tells_all_that_a_letter_needs(database: Database) -> None
     await owe(database, owed(1, purpose=Purpose.NOTIFICATION, recipient="attorney@firm.example"))
     [event] = await database.read(FIRST_FIRM, lambda tx: tx.events.of_lead(lead().id))
 
-    [letter] = await claim(database)
+    [letter] = await claim(database, ONE)
 
     assert letter == Letter(
-        delivery(1).id, Purpose.NOTIFICATION, "attorney@firm.example", 1, "<1@firm.example>", NOW, NOW + GIVE_UP_AFTER,
-        str(event.id), lead().id, lead().reference, "Ada", "Lovelace", "ada@client.example", "cv.pdf",
-    )  # fmt: skip
+        delivery_id=delivery(1).id,
+        token=ONE,
+        purpose=Purpose.NOTIFICATION,
+        recipient="attorney@firm.example",
+        attempt=1,
+        message_id="<1@firm.example>",
+        created_at=NOW,
+        give_up_at=NOW + GIVE_UP_AFTER,
+        event_id=str(event.id),
+        lead_id=lead().id,
+        reference=lead().reference,
+        first_name="Ada",
+        last_name="Lovelace",
+        email="ada@client.example",
+        resume_name="cv.pdf",
+    )
     assert (await view(database)).status is Status.SENDING
     assert (await view(database)).next_attempt_at is None
 
@@ -252,7 +265,7 @@ async def test_giving_back(database: Database, error: str | None, shown: str) ->
     assert (found.status, found.attempts, found.next_attempt_at) == (Status.PENDING, 1, later)
     assert found.last_error == shown
     assert await claim(database, now=later - MOMENT) == []
-    assert await claim(database, now=later) == [before]
+    assert await claim(database, TWO, later) == [before]
 
 
 async def test_who_lost_a_claim_gives_nothing_back(database: Database) -> None:

@@ -76,6 +76,7 @@ CLAIMED = (
         *(deliveries.c[name] for name in ("purpose", "recipient", "message_id", "created_at", "give_up_at", "lead_id")),
         *(leads.c[name] for name in ("reference", "first_name", "last_name", "email", "resume_name")),
         deliveries.c.id.label("delivery_id"),
+        deliveries.c.claim_token.label("token"),
         deliveries.c.attempts.label("attempt"),
         sa.cast(deliveries.c.event_id, sa.Text).label("event_id"),
     )
