@@ -96,7 +96,7 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001 - one poisonous letter must not stop the others
             return await self._settle_failure(letter, f"Unexpected {type(error).__name__}", permanent=False)
         sent = Sent(letter.delivery_id, letter.token, self.now())
-        is_settled = await self._stored(lambda: self.database.write_together(self.firm_id, settle_sent, sent))
+        is_settled = await self._until_stored(lambda: self.database.write_together(self.firm_id, settle_sent, sent))
         return Outcome(letter, Status.SENT, answer, is_settled)
 
     async def give_back(self, letters: Iterable[Letter], reason: str | None = None) -> None:
@@ -107,7 +107,7 @@ class Dispatch:
             for letter in letters:
                 tx.outbox.give_back(letter.delivery_id, letter.token, now, reason)
 
-        await self._store(work)
+        await self._until_stored(lambda: self.database.write(self.firm_id, work))
 
     async def break_off(self, letter: Letter) -> Outcome:
         """Settle an attempt that was cut short. It counts, because the letter may have arrived."""
@@ -135,13 +135,10 @@ class Dispatch:
             record(tx, failed, owed=self.owing.owed_instead(tx, letter, now))
             return True
 
-        is_settled = await self._store(work)
+        is_settled = await self._until_stored(lambda: self.database.write(self.firm_id, work))
         return Outcome(letter, Status.FAILED if until is None else Status.PENDING, reason, is_settled)
 
-    async def _store(self, work: Callable[[Transaction], T]) -> T:
-        return await self._stored(lambda: self.database.write(self.firm_id, work))
-
-    async def _stored(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write until it is stored, or until the claim is over, which is LEASE after it was made.
 
         That of a letter that waited for its turn is over before; what is written finds that, and changes nothing.

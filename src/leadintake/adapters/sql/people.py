@@ -35,11 +35,11 @@ class SqlPeople:
         self._locks = locks
 
     @property
-    def _ours(self) -> sa.ColumnElement[bool]:
+    def _our_users(self) -> sa.ColumnElement[bool]:
         return users.c.firm_id == self._firm_id
 
     @property
-    def _open(self) -> sa.ColumnElement[bool]:
+    def _our_sessions(self) -> sa.ColumnElement[bool]:
         return sessions.c.firm_id == self._firm_id
 
     def add(self, user: User, password_hash: str) -> None:
@@ -64,17 +64,17 @@ class SqlPeople:
     def save(self, user: User) -> None:
         """Store name, role and activity."""
         row = {"full_name": user.full_name, "role": user.role, "is_active": user.is_active}
-        self._connection.execute(sa.update(users).where(self._ours, users.c.id == user.id), row)
+        self._connection.execute(sa.update(users).where(self._our_users, users.c.id == user.id), row)
 
     def set_password(self, user_id: UUID, password_hash: str, expires_at: datetime | None) -> None:
         """Replace the password's hash, and say when it runs out unless the user changes it; None for never."""
-        one = sa.update(users).where(self._ours, users.c.id == user_id)
+        one = sa.update(users).where(self._our_users, users.c.id == user_id)
         self._connection.execute(one.values(password_hash=password_hash, password_expires_at=expires_at))
 
     def get(self, user_id: UUID) -> User:
         """One user, locked until a writing transaction ends; raises NotFound."""
-        one = sa.select(users).where(self._ours, users.c.id == user_id)
-        row = self._connection.execute(self._locked(one, users)).one_or_none()
+        one = sa.select(users).where(self._our_users, users.c.id == user_id)
+        row = self._connection.execute(self._to_change(one)).one_or_none()
         if row is None:
             raise NotFound
         return _user(row)
@@ -84,13 +84,15 @@ class SqlPeople:
         key = account_key(email)
         if not key.isprintable():  # as in no address, and NUL or half a character cannot even be asked for
             return None
-        one = sa.select(users).where(self._ours, users.c.email_key == key)
-        row = self._connection.execute(self._locked(one, users)).one_or_none()
+        one = sa.select(users).where(self._our_users, users.c.email_key == key)
+        row = self._connection.execute(self._to_change(one)).one_or_none()
         return (_user(row), row.password_hash) if row else None
 
     def everybody(self) -> list[UserView]:
         """All users by creation."""
-        rows = self._connection.execute(sa.select(users).where(self._ours).order_by(users.c.created_at, users.c.id))
+        rows = self._connection.execute(
+            sa.select(users).where(self._our_users).order_by(users.c.created_at, users.c.id)
+        )
         return [
             UserView(
                 id=row.id,
@@ -110,8 +112,8 @@ class SqlPeople:
 
     def active_admins(self) -> list[str]:
         """The addresses of all active admins."""
-        admins = sa.select(users.c.email).where(self._ours, users.c.is_active, users.c.role == Role.ADMIN)
-        return list(self._connection.scalars(self._locked(admins.order_by(users.c.created_at, users.c.id), users)))
+        admins = sa.select(users.c.email).where(self._our_users, users.c.is_active, users.c.role == Role.ADMIN)
+        return list(self._connection.scalars(self._to_change(admins.order_by(users.c.created_at, users.c.id))))
 
     def open_session(self, session: Session) -> None:
         """Store a new session."""
@@ -139,12 +141,14 @@ class SqlPeople:
             "refresh_hash": session.refresh_hash,
             "replaced_hash": session.replaced_hash,
         }
-        self._connection.execute(sa.update(sessions).where(self._open, sessions.c.id == session.id), row)
+        self._connection.execute(sa.update(sessions).where(self._our_sessions, sessions.c.id == session.id), row)
 
     def sessions_of(self, user_id: UUID) -> list[Session]:
         """The user's sessions that were not ended, newest first."""
         theirs = (
-            sa.select(sessions).where(self._open, sessions.c.user_id == user_id).order_by(sessions.c.created_at.desc())
+            sa.select(sessions)
+            .where(self._our_sessions, sessions.c.user_id == user_id)
+            .order_by(sessions.c.created_at.desc())
         )
         return [
             Session(row.id, row.user_id, row.created_at, row.refreshed_at, row.refresh_hash, row.replaced_hash)
@@ -153,20 +157,21 @@ class SqlPeople:
 
     def end_session(self, user_id: UUID, session_id: UUID) -> bool:
         """End one session of a user; False when there is none."""
-        one = sa.delete(sessions).where(self._open, sessions.c.user_id == user_id, sessions.c.id == session_id)
+        one = sa.delete(sessions).where(self._our_sessions, sessions.c.user_id == user_id, sessions.c.id == session_id)
         return bool(self._connection.execute(one).rowcount)
 
     def end_sessions(self, user_id: UUID, keep: UUID | None = None) -> int:
         """End all sessions of a user but one; returns how many."""
-        theirs = sa.delete(sessions).where(self._open, sessions.c.user_id == user_id)
+        theirs = sa.delete(sessions).where(self._our_sessions, sessions.c.user_id == user_id)
         return self._connection.execute(theirs.where(sessions.c.id != keep) if keep else theirs).rowcount
 
     def prune_sessions(self, created_before: datetime) -> None:
         """Forget sessions opened before then."""
-        self._connection.execute(sa.delete(sessions).where(self._open, sessions.c.created_at < created_before))
+        self._connection.execute(sa.delete(sessions).where(self._our_sessions, sessions.c.created_at < created_before))
 
-    def _locked(self, found: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
-        return _locked(found, table) if self._locks else found
+    def _to_change(self, found: sa.Select[Any]) -> sa.Select[Any]:
+        """Users, locked where it is for a change that they are looked up."""
+        return _locked(found, users) if self._locks else found
 
 
 def _locked(found: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
