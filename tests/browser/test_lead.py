@@ -71,7 +71,8 @@ def test_the_way_of_an_attorney(browsing: Browsing, service: Service, view: View
 
     assert download.value.path().read_bytes() == content
     assert download.value.suggested_filename == "life.pdf"
-    expect(page).to_have_url(f"{service.url}{third}?q={word}")
+    expect(page).to_have_url(f"{service.url}{third}?q={word}&marked")
+    expect(page.get_by_role("status").first).to_have_text("The lead is marked as reached out.")
     expect(page.locator("#answer")).to_contain_text("Atticus Finch reached out on ")
     expect(page.locator("#head")).to_contain_text("Reached out")
     expect(page.locator("#timeline li")).to_contain_text(
@@ -145,13 +146,13 @@ def test_mails_that_did_not_go_out(browsing: Browsing, blocked: Service, view: V
     page.goto(lead)
     mails = page.get_by_role("region", name="Mails").get_by_role("listitem")
     expect(mails.filter(has_text="Confirmation")).to_contain_text("Held back")
-    page.get_by_role("button", name=f"Send again to {email}").click()
+    page.get_by_role("button", name=f"Send now to {email}").click()
     while "Failed" not in mails.filter(has_text="Confirmation").inner_text():
         page.reload()
 
     expect(page).to_have_url(blocked.url + lead)
     expect(mails.filter(has_text="Confirmation")).to_contain_text("550 <script>alert(6)</script> no such user")
-    expect(page.locator("#timeline")).to_contain_text("Grace Hopper had a mail sent again.")
+    expect(page.locator("#timeline")).to_contain_text("Grace Hopper had a mail sent.")
     expect(page.get_by_role("region", name="Mail trouble")).to_contain_text("could not be delivered. See which mails")
     inspect(page)
 

@@ -128,7 +128,8 @@ def test_who_may_frame_the_form(tmp_path: Path) -> None:
         others = [client.get(path) for path in ("/inbox", "/inbox/sign-in", "/received/LD-00000000/x", "/nowhere")]
 
     def framed_by(answer: httpx.Response) -> str:
-        return re.findall(r"frame-ancestors ([^;]*)", answer.headers["content-security-policy"])[0]
+        policy: str = answer.headers["content-security-policy"]
+        return policy.partition("frame-ancestors ")[2].partition(";")[0]
 
     assert {framed_by(each) for each in (page.answer, refused, stored, received)} == {origins.replace(",", "")}
     assert {framed_by(each) for each in others} == {"'none'"}

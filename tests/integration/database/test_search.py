@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from uuid import UUID
 
 import pytest
@@ -13,6 +13,7 @@ from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, lead
 
 from leadintake.adapters.sql.listing import FEW
 from leadintake.application.database import Database, LeadQuery, Position, Transaction
+from leadintake.application.views import LeadView
 from leadintake.domain.lead import Lead, State
 from leadintake.domain.search import query_words, words
 from leadintake.domain.suspicion import Reason
@@ -127,6 +128,11 @@ async def test_names_of_every_script_are_found(database: Database) -> None:
     await database.write(FIRST_FIRM, work)
 
 
+def page_and_count(tx: Transaction, query: LeadQuery) -> tuple[list[LeadView], int]:
+    """What a search finds, and how many."""
+    return tx.leads.page(query), tx.leads.count(query)
+
+
 @pytest.mark.parametrize("quarantine", [(), (Reason.TRAP,)], ids=["listed", "quarantined"])
 async def test_a_reference_is_found_as_it_was_heard(database: Database, quarantine: tuple[Reason, ...]) -> None:
     """O for 0 and I or L for 1, with or without dash and LD; but words that somebody has mean that."""
@@ -144,8 +150,7 @@ async def test_a_reference_is_found_as_it_was_heard(database: Database, quaranti
         "adamiooo": [3], "adamlooo": [2], "LD-VASSOYVO": [],
     }.items():  # fmt: skip
         query = replace(listed, words=query_words(typed))
-        page = await database.read(FIRST_FIRM, lambda tx, query=query: tx.leads.page(query))
-        count = await database.read(FIRST_FIRM, lambda tx, query=query: tx.leads.count(query))
+        page, count = await database.read(FIRST_FIRM, partial(page_and_count, query=query))
 
         assert ([view.id.int for view in page], count) == (found, len(found)), typed
 
