@@ -1,3 +1,4 @@
+import csv
 import ctypes
 import os
 import shutil
@@ -7,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,10 @@ from tests.redis_server import RedisServer
 
 from leadintake import __version__
 from leadintake.application.app import App
+from leadintake.application.desk import Change
 from leadintake.application.views import LeadView
 from leadintake.domain.delivery import Purpose
+from leadintake.domain.lead import State
 from leadintake.entrypoints.cli import COMMANDS
 from leadintake.entrypoints.lock import SENDING, held
 
@@ -91,8 +95,8 @@ def test_a_worker_beside_a_server_that_sends_is_refused(bare: Machine) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["users", "list"], ["deliveries", "list"], ["leads", "erase", "LD-7F3K9QX2"]],
-    ids=lambda found: found[0],
+    [["users", "list"], ["deliveries", "list"], ["leads", "erase", "LD-7F3K9QX2"], ["leads", "export"]],
+    ids=" ".join,
 )
 def test_without_a_database_there_is_nothing_to_do(bare: Machine, arguments: list[str]) -> None:
     """A command in the wrong folder says so, and leaves no database behind."""
@@ -306,6 +310,34 @@ def test_what_cannot_be_sent_again_is_named_and_holds_up_nothing(machine: Machin
         f"{failed[0]}: Only a delivery that failed or is held can be sent again.",
         "Error: 2 of 4 cannot be sent again.",
     ]
+
+
+def test_leads_are_exported(machine: Machine) -> None:
+    """Those of some days or in one state, the oldest first, whatever is in them; those in quarantine are left out."""
+    first, second = machine.submit(), machine.submit()
+
+    async def change(app: App) -> None:
+        tokens = await app.accounts.sign_in("grace@example.org", PASSWORD)
+        user = (await app.accounts.authenticate(tokens.access_token)).user
+        notes = 'He said: "no, thanks",\nand left.'
+        await app.desk.change(user, second.id, Change(state=State.REACHED_OUT, notes=notes))
+
+    machine.run("users", "add", "grace@example.org", "--name", "=Grace", "--password-stdin", given=PASSWORD)
+    machine.do(change)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    printed = machine.run("leads", "export").stdout_bytes.decode()
+    head, *rows = csv.reader(StringIO(printed, newline=""))
+    of_today = machine.run("leads", "export", "--from", today, "--to", today, "--state", "REACHED_OUT").stdout
+
+    assert printed.startswith("reference,first name,last name,email,received,state,reached out,by,resume,notes,id\r\n")
+    assert [row[0] for row in rows] == [first.reference, second.reference]
+    assert dict(zip(head, rows[1], strict=True))["notes"] == 'He said: "no, thanks",\nand left.'
+    assert (rows[0][6:8], rows[1][7]) == (["", ""], "'=Grace")
+    assert datetime.fromisoformat(rows[1][6]) >= datetime.fromisoformat(rows[1][4])
+    assert of_today.count(second.reference) == 1
+    assert first.reference not in of_today
+    assert machine.run("leads", "export", "--to", "2020-01-01").stdout.count("\n") == 1
+    assert machine.run("leads", "export", "--from", "yesterday").exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["id", "reference"])

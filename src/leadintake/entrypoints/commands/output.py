@@ -1,8 +1,10 @@
 """What commands print: tables for people on a terminal, and lines that other programs can read elsewhere."""
 
+import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from io import StringIO
 
 import click
 from rich.console import Console
@@ -11,6 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from leadintake.entrypoints.logs import visible
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How what spreadsheets reckon with may begin; some read wide letters alike."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -26,6 +32,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     console.print(drawn)
 
 
+def csv_lines(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV (RFC 4180). What a spreadsheet would take for a formula has an apostrophe before it (ASVS V1.2.10)."""
+    lines = StringIO()
+    csv.writer(lines).writerows([_cell(cell) for cell in row] for row in rows)
+    return lines.getvalue()
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show on a terminal how far something is; yields what reports how much is done, and of how much if known."""
@@ -34,6 +47,13 @@ def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
         task = shown.add_task(what, total=None)
         yield lambda done, of: shown.update(task, completed=done, total=of)
+
+
+def _cell(cell: object) -> str:
+    if isinstance(cell, datetime):
+        return f"{cell:%Y-%m-%d %H:%M:%S}"
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _text(cell: object) -> str:
