@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from leadintake.entrypoints.commands.output import FORMULA, csv_lines
 
 FORMULAS = [
-    "=1+1", "=HYPERLINK(\"http://evil.example\")", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\0=1", "=cmd|' /C calc'!A0",
+    "=1+1", '=HYPERLINK("http://evil.example")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\0=1", "=cmd|' /C calc'!A0",
     "\uff1d1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)",
 ]  # fmt: skip
 

@@ -154,7 +154,7 @@ class Settings:
         "`500/day`; `off` where submissions are",
     )]
     rate_limit_login: Annotated[str | None, Setting(
-        parsers.rate, "Sign-ins from one network address, or `off`", "10/minute",
+        parsers.rate, "Sign-ins from one network address, right ones too, or `off`", "10/minute",
     )]
     confirmations_per_address: Annotated[str | None, Setting(
         parsers.rate, "Confirmations to one mailbox, or `off`; more are held until somebody sends them", "3/day",

@@ -17,7 +17,6 @@ from leadintake.domain.search import words
 from leadintake.domain.values import meant_reference
 from leadintake.entrypoints.commands import output, session
 
-
 DAY = "%Y-%m-%d"
 EXPORTED_AT_ONCE = 1_000
 COLUMNS = (

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from leadintake.entrypoints.logs import visible
 
-
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How what spreadsheets reckon with may begin; some read wide letters alike."""
 
@@ -33,7 +32,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def csv_lines(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV (RFC 4180). What a spreadsheet would take for a formula has an apostrophe before it (ASVS V1.2.10)."""
+    """Rows as CSV (RFC 4180), with an apostrophe before what a spreadsheet takes for a formula (ASVS V1.2.10)."""
     lines = StringIO()
     csv.writer(lines).writerows([_cell(cell) for cell in row] for row in rows)
     return lines.getvalue()
