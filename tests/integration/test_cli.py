@@ -1,5 +1,6 @@
 import csv
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -358,6 +359,23 @@ def test_only_the_lead_that_is_named_is_erased(machine: Machine, unknown: str) -
 
     for text in (unknown, lead.reference[:6]):
         assert refusal(machine.run("leads", "erase", text, "--yes")) == f"There is no lead {text}."
+
+
+@pytest.mark.parametrize("name", ["id", "reference"])
+def test_what_happened_to_a_lead(machine: Machine, name: str) -> None:
+    """Who did what, in the order of it; of a lead that was erased, too."""
+    lead, other = machine.submit(), machine.submit()
+    given = str(getattr(lead, name)).lower()
+    before = machine.run("leads", "events", given).stdout.splitlines()
+    for one in (other, lead):
+        machine.run("leads", "erase", one.reference, "--yes")
+    after = [line.split("\t") for line in machine.run("leads", "events", given).stdout.splitlines()]
+
+    assert [line.split("\t")[1:3] for line in before] == [["event", "by"], ["lead.submitted", "prospect"]]
+    assert [row[1:3] for row in after[2:]] == [["lead.erased", "system"]]
+    assert json.loads(after[2][3]) == {"reference": lead.reference}
+    assert refusal(machine.run("leads", "events", "LD-00000000")) == "There is no lead LD-00000000."
+    assert refusal(machine.run("leads", "events", "ada")) == "There is no lead ada."
 
 
 def test_erasing_asks_first(machine: Machine) -> None:

@@ -97,6 +97,9 @@ class Events(Protocol):
     def latest(self, lead_id: UUID, limit: int, *, before: int | None = None) -> list[EventView]:
         """The last `limit` events of a lead, or of those before one; the oldest of them first."""
 
+    def removed(self, reference: str) -> UUID | None:
+        """The lead that had this reference until it was erased or discarded. Looks through all events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:

@@ -83,6 +83,7 @@ THERE_IS: dict[str, tuple[object, Callable[[Transaction], object]]] = {
     "leads.began": (True, lambda tx: tx.leads.began() < LATER),
     "leads.paths_in_use": ({MINE.resume.path}, lambda tx: tx.leads.paths_in_use([MINE.resume.path])),
     "events.of_lead": ([], lambda tx: tx.events.of_lead(MINE.id)),
+    "events.removed": (None, lambda tx: tx.events.removed(MINE.reference)),
     "events.latest": ([], lambda tx: tx.events.latest(MINE.id, 100)),
     "outbox.confirmations": ([0, 0], lambda tx: [tx.outbox.confirmations(NOW, to, 9) for to in (None, MINE.email)]),
     "outbox.sent": (0, lambda tx: tx.outbox.sent([delivery(1).id], TOKEN, NOW)),

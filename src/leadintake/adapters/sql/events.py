@@ -49,6 +49,12 @@ class SqlEvents:
         timeline = TIMELINE if before is None else TIMELINE.where(events.c.id < before)
         return self._found(timeline.order_by(events.c.id.desc()).limit(limit), lead_id)[::-1]
 
+    def removed(self, reference: str) -> UUID | None:
+        """The lead that had this reference until it was erased or discarded. Looks through all events."""
+        is_its_end = events.c.kind.in_([EventKind.ERASED, EventKind.DISCARDED])
+        ended = sa.select(events.c.lead_id).where(events.c.firm_id == self._firm_id, is_its_end)
+        return self._connection.scalar(ended.where(events.c.data["reference"].as_string() == reference))
+
     def _found(self, timeline: sa.Select[Any], lead_id: UUID) -> list[EventView]:
         rows = self._connection.execute(timeline, {"firm": self._firm_id, "lead": lead_id})
         return [

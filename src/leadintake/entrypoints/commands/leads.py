@@ -1,5 +1,7 @@
 """`leadintake leads`: what only the operator does with a lead."""
 
+import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -9,7 +11,7 @@ import click
 
 from leadintake.application.app import App
 from leadintake.application.database import LeadQuery, Position, Transaction
-from leadintake.application.views import LeadView
+from leadintake.application.views import EventView, LeadView
 from leadintake.domain.errors import NotFound
 from leadintake.domain.lead import State
 from leadintake.domain.people import Operator
@@ -26,7 +28,7 @@ COLUMNS = (
 
 @click.group()
 def leads() -> None:
-    """Export and erase leads."""
+    """Export and erase leads, and see what happened to one."""
 
 
 @leads.command()
@@ -54,6 +56,21 @@ def export(first: datetime | None, last: datetime | None, state: str | None) -> 
             after = Position(found[-1].created_at, found[-1].id)
 
     session.run(work)
+
+
+@leads.command()
+@click.argument("lead", metavar="ID|REFERENCE")
+def events(lead: str) -> None:
+    """List what happened to a lead, also to one that was erased or discarded."""
+
+    async def work(app: App, who: Operator) -> list[EventView]:
+        return await app.database.read(who.firm_id, lambda tx: _timeline(tx, lead))
+
+    rows = [
+        (one.at, one.kind, one.actor.full_name or one.actor.kind, json.dumps(dict(one.data)))
+        for one in session.run(work)
+    ]
+    output.table(("at", "event", "by", "data"), rows)
 
 
 @leads.command()
@@ -97,16 +114,27 @@ def _row(lead: LeadView) -> tuple[object, ...]:
     )
 
 
+def _timeline(tx: Transaction, text: str) -> list[EventView]:
+    lead_id = _id_of(tx, text) or tx.events.removed(meant_reference(text) or "")
+    found = tx.events.of_lead(lead_id) if lead_id else []
+    if not found:
+        raise NotFound(f"There is no lead {text}.")
+    return found
+
+
 def _find(tx: Transaction, text: str) -> LeadView:
     """The lead with this id or reference; raises NotFound."""
-    try:
-        return tx.leads.view(UUID(text))
-    except ValueError:
-        reference = meant_reference(text)
-    except NotFound:
-        reference = None
-    queries = [LeadQuery(words=words(reference), quarantined=each) for each in (False, True)] if reference else []
-    for lead in (lead for query in queries for lead in tx.leads.page(query)):
-        if lead.reference == reference:
-            return lead
+    with suppress(NotFound):
+        if lead_id := _id_of(tx, text):
+            return tx.leads.view(lead_id)
     raise NotFound(f"There is no lead {text}.")
+
+
+def _id_of(tx: Transaction, text: str) -> UUID | None:
+    """An id as it is, or that of the lead with this reference, if there is one."""
+    with suppress(ValueError):
+        return UUID(text)
+    reference = meant_reference(text)
+    queries = [LeadQuery(words=words(reference), quarantined=each) for each in (False, True)] if reference else []
+    found = [lead for query in queries for lead in tx.leads.page(query)]
+    return next((lead.id for lead in found if lead.reference == reference), None)
