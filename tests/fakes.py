@@ -12,7 +12,7 @@ from uuid import UUID
 
 from leadintake.application.deliveries import Letter
 from leadintake.application.ports import Claims, Received
-from leadintake.domain.errors import DeliveryFailed, FileUnavailable, TooLarge, Unavailable
+from leadintake.domain.errors import DeliveryFailed, FileDamaged, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
 
@@ -27,7 +27,7 @@ class MemoryFiles:
     max_bytes: int = 10 * 2**20
     inspect: Callable[[BinaryIO], Finding] = lambda _: Finding(Kind.PDF)
     kept: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     address: str | None = None
     stuck: set[str] = field(default_factory=set)
 
@@ -38,7 +38,7 @@ class MemoryFiles:
     async def open(self, resume: Resume) -> AsyncIterator[bytes]:
         content, _ = self.kept.get(resume.path, (b"", None))
         if hashlib.sha256(content).hexdigest() != resume.sha256:
-            raise FileUnavailable
+            raise FileDamaged
         return aiter(MemoryUpload(self, content))
 
     async def remove(self, path: str) -> None:
@@ -54,6 +54,9 @@ class MemoryFiles:
 
     async def written(self, *, since: datetime | None = None, before: datetime) -> AsyncIterator[list[str]]:
         yield [path for path, (_, at) in self.kept.items() if (since is None or since <= at) and at < before]
+
+    async def now(self) -> datetime:
+        return self.clock()
 
     async def ping(self) -> None: ...
 
@@ -77,7 +80,7 @@ class MemoryUpload:
     async def keep(self, judge: Callable[[Received], Resume]) -> Resume:
         finding = self.store.inspect(io.BytesIO(self.content)) if self.content else Finding(None, why="is empty")
         resume = judge(Received(len(self.content), hashlib.sha256(self.content).hexdigest(), finding))
-        self.store.kept[resume.path] = (self.content, self.store.now())
+        self.store.kept[resume.path] = (self.content, self.store.clock())
         return resume
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

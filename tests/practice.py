@@ -57,7 +57,7 @@ class Practice:
     _intake: Intake | None = None
 
     def __post_init__(self) -> None:
-        self.files = MemoryFiles(now=self.clock)
+        self.files = MemoryFiles(clock=self.clock)
 
     @property
     def intake(self) -> Intake:

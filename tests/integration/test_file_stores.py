@@ -12,7 +12,7 @@ from tests.fakes import MemoryFiles
 from leadintake.adapters.files.local import LocalFiles
 from leadintake.adapters.files.object_store import ObjectFiles
 from leadintake.application.ports import FileStore, Received, Upload
-from leadintake.domain.errors import FileUnavailable, TooLarge
+from leadintake.domain.errors import FileDamaged, TooLarge
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
 
@@ -185,7 +185,7 @@ async def test_a_removed_file_is_gone(files: FileStore) -> None:
     await files.remove("a.pdf")
 
     assert await everything(files) == ["b.pdf"]
-    with pytest.raises(FileUnavailable):
+    with pytest.raises(FileDamaged):
         await files.open(resume("a.pdf", CONTENT))
 
 
@@ -194,7 +194,7 @@ async def test_another_file_is_not_handed_out(files: FileStore, other: bytes) ->
     """Not one byte of a file that is not what was uploaded."""
     await store(files, "a.pdf", [CONTENT])
 
-    with pytest.raises(FileUnavailable):
+    with pytest.raises(FileDamaged):
         await files.open(resume("a.pdf", other))
 
 
@@ -203,6 +203,16 @@ async def test_files_are_told_by_when_they_were_written(files: FileStore) -> Non
     await store(files, "a.pdf", [CONTENT])
 
     assert await untouched(files, datetime.now(UTC) - timedelta(minutes=1)) == []
+    assert await everything(files) == ["a.pdf"]
+
+
+async def test_the_time_by_which_files_are_dated(files: FileStore) -> None:
+    """What is written after it is no older, to the second that some stores tell."""
+    before = await files.now()
+    await store(files, "a.pdf", [CONTENT])
+
+    assert abs(datetime.now(UTC) - before) < timedelta(minutes=1)
+    assert await untouched(files, before.replace(microsecond=0)) == []
     assert await everything(files) == ["a.pdf"]
 
 

@@ -246,8 +246,9 @@ async def test_a_store_without_room_for_one_more_file_is_not_ready(tmp_path: Pat
     """It says so before the disk is full to the last byte, and when nothing can be written."""
     roomy, vast = (LocalFiles(tmp_path, limit, lambda _: Finding(None)) for limit in (1, 2**60))
     await roomy.ping()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as full:
         await vast.ping()
+    assert " bytes are free, and 1,152,921,504,606,846,976 are needed" in str(full.value.__cause__)
     with limited(resource.RLIMIT_FSIZE, 0), pytest.raises(Unavailable):
         await roomy.ping()
     await roomy.aclose()

@@ -61,6 +61,9 @@ class FileStore(Protocol):
     def written(self, *, since: datetime | None = None, before: datetime) -> AsyncIterator[list[str]]:
         """The paths last written within a time, some at a time, those of broken-off uploads among them."""
 
+    async def now(self) -> datetime:
+        """The time by the clock that `written` goes by, which may be another machine's; raises Unavailable."""
+
     async def ping(self) -> None:
         """Raise Unavailable unless a file could be stored."""
 

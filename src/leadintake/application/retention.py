@@ -34,8 +34,10 @@ class Retention:
         """Files that no lead refers to, that are older than `sweep_after`, but not than the database.
 
         A submission stores its lead within moments of writing its file, so an old file without a lead belongs to none.
+        How old it is, its store's clock says too: by one that is ahead, what was just written would be old.
         """
-        async for stale in self.files.written(since=await self._began(), before=self.now() - self.sweep_after):
+        now = min(self.now(), await self.files.now())
+        async for stale in self.files.written(since=await self._began(), before=now - self.sweep_after):
             for path in await self._unused(stale):
                 yield path
 

@@ -127,6 +127,10 @@ class FileUnavailable(Unavailable):
     """The stored file cannot be read or is not what was uploaded. The operator has been told."""
 
 
+class FileDamaged(FileUnavailable):
+    """The stored file is missing or is not what was uploaded. The operator has been told."""
+
+
 class DeliveryFailed(Exception):
     """A delivery did not go out.
 

@@ -40,6 +40,15 @@ async def test_orphans_are_swept(practice: Practice) -> None:
     assert await practice.retention.sweep() == 0
 
 
+@pytest.mark.parametrize("ahead", [-2 * SWEEP_AFTER, 2 * SWEEP_AFTER], ids=["behind", "ahead"])
+async def test_no_clock_makes_a_young_file_old(practice: Practice, ahead: timedelta) -> None:
+    """Neither the worker's nor the store's, whichever is wrong: the lead of the file is about to be stored (P4)."""
+    practice.files.clock = lambda: practice.clock() - ahead
+    practice.files.kept["young.pdf"] = (b"", practice.files.clock())
+
+    assert await practice.retention.sweep() == 0
+
+
 async def test_no_file_of_another_database_is_swept(practice: Practice) -> None:
     """What is older than the database has its lead elsewhere: nobody loses it who starts with a new database."""
     began = await practice.database.read(FIRST_FIRM, lambda tx: tx.leads.began())
@@ -280,7 +289,7 @@ async def test_what_is_due_is_told_before(forgetful: Practice) -> None:
 async def test_what_changes_meanwhile_stays(forgetful: Practice) -> None:
     """A lead that somebody changes between being found and being erased is kept, and the others are erased."""
     user = await forgetful.user()
-    forgetful.files = files = Interrupted(now=forgetful.clock)
+    forgetful.files = files = Interrupted(clock=forgetful.clock)
     found = [await answered(forgetful, user) for _ in range(3)]
     forgetful.clock.advance(KEEP_FOR + MOMENT)
     kept: list[UUID] = []

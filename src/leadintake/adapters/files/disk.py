@@ -1,6 +1,7 @@
 """Files on a disk: made private, written whole, made durable, and waited for."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -65,6 +66,14 @@ class OpenFile:
 def create(path: Path) -> OpenFile:
     """Make a file that only this user may read; raises OSError, also where there is one."""
     return OpenFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def check_room(folder: str | Path, wanted: int) -> None:
+    """Raise OSError unless the disk of a folder has room for so many bytes."""
+    space = os.statvfs(folder)
+    free = space.f_bavail * space.f_frsize
+    if free < wanted:
+        raise OSError(errno.ENOSPC, f"{free:,} bytes are free, and {wanted:,} are needed", str(folder))
 
 
 @contextmanager

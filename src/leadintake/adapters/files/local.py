@@ -7,18 +7,18 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from leadintake.adapters.files.disk import THREADS, OpenFile, chunks, create, done, sync
+from leadintake.adapters.files.disk import THREADS, OpenFile, check_room, chunks, create, done, sync
 from leadintake.adapters.files.keeping import Arrival, Keeper
 from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, bare_name
 from leadintake.adapters.files.spool import Spool
 from leadintake.application.ports import Received
-from leadintake.domain.errors import FileUnavailable, Unavailable
+from leadintake.domain.errors import FileDamaged, FileUnavailable, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding
 
@@ -66,7 +66,7 @@ class LocalFiles:
             upload.end()
 
     async def open(self, resume: Resume) -> AsyncIterator[bytes]:
-        """Check the whole file first, so that not one wrong byte goes out; raises FileUnavailable."""
+        """Check the whole file first, so that not one wrong byte goes out; raises FileUnavailable or FileDamaged."""
         file = await done(self.pool.submit(self._checked, resume))
         return chunks(self.pool, file.read)
 
@@ -88,9 +88,14 @@ class LocalFiles:
             while names := await done(self.pool.submit(_written, entries, start, end)):
                 yield names
 
+    async def now(self) -> datetime:
+        """The time that a file has that is written now: of another machine, where it has the disk."""
+        return await done(self.pool.submit(self._probe))
+
     async def ping(self) -> None:
         """Raise Unavailable unless there is room for one more file of `max_bytes`, and writing works."""
-        await done(self.pool.submit(self._probe))
+        await done(self.pool.submit(check_room, self.folder, self.max_bytes))
+        await self.now()
 
     def _let_go(self) -> None:
         self.pool.shutdown()
@@ -101,20 +106,20 @@ class LocalFiles:
             with self.at(resume.path).open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size != resume.size or hashlib.file_digest(file, "sha256").hexdigest() != resume.sha256:
-                    raise FileUnavailable
+                    raise FileDamaged
                 file.seek(0)
                 return OpenFile(os.dup(file.fileno()))
+        except FileNotFoundError as error:
+            raise FileDamaged from error
         except OSError as error:
             raise FileUnavailable from error
 
-    def _probe(self) -> None:
-        space = os.statvfs(self.folder)
-        if space.f_bavail * space.f_frsize < self.max_bytes:
-            raise Unavailable
+    def _probe(self) -> datetime:
         path = self.new_part()
         try:
             with closing(create(path)) as file:
                 file.write(PROBE)
+                return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         finally:
             path.unlink(missing_ok=True)
 

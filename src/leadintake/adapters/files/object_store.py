@@ -8,24 +8,26 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from io import FileIO
 from mmap import ACCESS_READ, mmap
+from tempfile import gettempdir
 from typing import BinaryIO
+from uuid import uuid4
 
 import obstore
 from obstore.exceptions import BaseError
 
 from leadintake.adapters.files.bucket import connect
-from leadintake.adapters.files.disk import CHUNK, THREADS, OpenFile, chunks
+from leadintake.adapters.files.disk import CHUNK, THREADS, OpenFile, check_room, chunks, done
 from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, bare_name
 from leadintake.adapters.files.spool import Spool
 from leadintake.application.ports import Received
-from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
+from leadintake.domain.errors import FileDamaged, FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding
 
 LINK_LIFETIME = timedelta(minutes=1)
 
 PROBE = "_probe"
-"""Looks like no path of a resume, so that the sweep leaves it alone."""
+"""How such names begin. Each looks like no path of a resume, so that the sweep leaves it alone."""
 
 
 class ObjectFiles:
@@ -65,16 +67,22 @@ class ObjectFiles:
             upload.end()
 
     async def open(self, resume: Resume) -> AsyncIterator[bytes]:
-        """Fetch and check the whole file first, so that not one wrong byte goes out; raises FileUnavailable."""
+        """Fetch and check the whole file first, so that not one wrong byte goes out.
+
+        Raises FileUnavailable, or FileDamaged where the store is not to blame.
+        """
         spool = Spool(self.pool, resume.size)
         try:
             read = await self._fetch(resume.path, spool)
-        except (TooLarge, Unavailable) as error:
-            raise FileUnavailable from error
+        except TooLarge as error:
+            raise FileDamaged from error
+        except Unavailable as error:
+            is_gone = isinstance(error.__cause__, FileNotFoundError)
+            raise (FileDamaged if is_gone else FileUnavailable) from error.__cause__
         finally:
             spool.end()
         if (spool.size, spool.sha256) != (resume.size, resume.sha256):
-            raise FileUnavailable
+            raise FileDamaged
         return chunks(self.pool, read)
 
     async def link(self, resume: Resume) -> str | None:
@@ -111,11 +119,16 @@ class ObjectFiles:
             if ours := [name for name in names if BARE_NAME.fullmatch(name)]:
                 yield ours
 
+    async def now(self) -> datetime:
+        """The time that the store gives an object that is written now."""
+        async with self._probe() as name, self.asking():
+            return (await obstore.head_async(self.bucket, name))["last_modified"]
+
     async def ping(self) -> None:
-        """Raise Unavailable unless an object can be written and deleted again."""
-        async with self.asking():
-            await obstore.put_async(self.bucket, PROBE, b"probe", use_multipart=False)
-        await self._delete(PROBE)
+        """Raise Unavailable unless an object can be written and deleted, and there is room for a file on its way."""
+        await done(self.pool.submit(check_room, gettempdir(), self.max_bytes))
+        async with self._probe():
+            pass
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
@@ -133,6 +146,17 @@ class ObjectFiles:
             async for chunk in found.stream(CHUNK):
                 await spool.write(bytes(chunk))
             return await spool.read(_reader)
+
+    @asynccontextmanager
+    async def _probe(self) -> AsyncIterator[str]:
+        """An object that nobody else knows of, for as long as this lasts."""
+        name = f"{PROBE}-{uuid4().hex}"
+        async with self.asking():
+            await obstore.put_async(self.bucket, name, b"probe", use_multipart=False)
+        try:
+            yield name
+        finally:
+            await self._delete(name)
 
     async def _delete(self, name: str) -> None:
         async with self.asking():
