@@ -675,7 +675,7 @@ def test_doctor_asks_redis(machine: Machine, redis: RedisServer) -> None:
 
     assert "rate limits\tok\t" in ready.stdout
     assert ready.exit_code == 0
-    assert "rate limits\twrong\tRedis does not answer" in away.stdout
+    assert "rate limits\twrong\tRedis counts nothing (" in away.stdout
     assert away.stdout.startswith("about\tverdict\tfinding\n")
 
 

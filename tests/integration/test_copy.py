@@ -79,7 +79,8 @@ def test_every_row_is_there(machine: Machine, url: str) -> None:
         f"The files stay in {machine.settings.uploads_dir}.",
         "Change these settings before you start the service again:",
         "  DATABASE_URL: the database of --to, for the service's own role and with its password",
-        "  LEADINTAKE_SECRET_KEY: what `openssl rand -base64 48` prints; the same for every process",
+        "  LEADINTAKE_SECRET_KEY: what `openssl rand -base64 48` prints; the same for every process. For a day, so that"
+        f" nobody is signed out, give each {machine.data_dir}/secret.key as secret.key.accepted",
     ]
     assert all(was.values())
     assert after(url) == was == before(machine)
@@ -274,10 +275,11 @@ def test_files_come_before_rows(machine: Machine, url: str, s3: S3) -> None:
     changed.write_bytes(kept[1].swapcase())
     first = refusal(machine.run(*arguments, **s3.environ))
 
-    assert first.startswith("2 files are missing or have changed, such as ")
+    assert first.startswith("2 files cannot be copied. LD-")
+    assert f"{missing.name} is not there. Restore such files or erase their leads, then copy again." in first
     assert is_empty(url)
     changed.write_bytes(kept[1])
-    assert refusal(machine.run(*arguments, **s3.environ)).startswith("1 files are missing or have changed")
+    assert refusal(machine.run(*arguments, **s3.environ)).startswith("1 files cannot be copied. ")
     kept[0].rename(missing)
     again = machine.run(*arguments, **s3.environ)
     assert again.stdout.startswith(f"Copied 1 files to {arguments[-1]}; {len(uploads) - 1} were there.\n")

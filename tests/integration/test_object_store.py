@@ -24,13 +24,15 @@ from leadintake.adapters.files.bucket import OF_CONNECTIONS
 from leadintake.adapters.files.disk import CHUNK
 from leadintake.adapters.files.object_store import ObjectFiles
 from leadintake.application.ports import Received
-from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
+from leadintake.domain.errors import FileDamaged, FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind
 from leadintake.entrypoints.attachment import attachment
+from leadintake.entrypoints.commands.findings import why
 
 pytestmark = pytest.mark.long
 
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Not allowed to decrypt.</Message></Error>"
 SMALL = b"%PDF-1.7 and little else"
 LARGE = bytes(range(256)) * 8192
 PDF = Finding(Kind.PDF)
@@ -401,6 +403,37 @@ async def test_a_ping_leaves_nothing(files: ObjectFiles, way: Relay, bucket: S3S
 
     assert [request.split()[0] for request in way.requests] == ["PUT", "DELETE"]
     assert names(bucket) == []
+
+
+async def test_no_room_for_a_file_on_its_way(url: str, s3: S3) -> None:
+    """What exceeds a buffer waits on the disk of this machine, so a store with room is not enough."""
+    files = ObjectFiles(url, s3.options, 2**60, lambda _: PDF, attachment)
+    with pytest.raises(Unavailable) as full:
+        await files.ping()
+    await files.aclose()
+
+    assert " bytes are free, and 1,152,921,504,606,846,976 are needed" in str(full.value.__cause__)
+
+
+async def test_a_store_that_gives_nothing_is_no_damage(files: ObjectFiles, way: Relay, bucket: S3Store) -> None:
+    """Who is told that files have changed may erase good ones."""
+    await store(files, SMALL)
+
+    async def refusing(reader: Reader, writer: Writer) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(DENIED), DENIED))
+        assert request.startswith(b"GET ")
+
+    await way.become(refusing)
+    with pytest.raises(FileUnavailable) as refused:
+        await files.open(resume(SMALL))
+    await way.become(way.passing)
+    obstore.delete(bucket, "a.pdf")
+    with pytest.raises(FileDamaged):
+        await files.open(resume(SMALL))
+
+    assert type(refused.value) is FileUnavailable
+    assert why(refused.value) == "AccessDenied: Not allowed to decrypt."
 
 
 NAMES = [

@@ -1,5 +1,7 @@
 """What a database itself can tell about its health."""
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 
 UNSAFE = "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name"
@@ -21,6 +23,14 @@ def obstacle(connection: sa.Connection) -> str | None:
         return None if mode == "wal" else "its file system cannot share memory: keep the data folder on a local disk"
     encoding = connection.exec_driver_sql(f"SELECT {_setting('server_encoding')}").scalar()
     return None if encoding == "UTF8" else f"it is in {encoding}: make one with ENCODING 'UTF8' TEMPLATE template0"
+
+
+def clock(connection: sa.Connection) -> datetime:
+    """The time by the clock of the database's machine."""
+    if _is_sqlite(connection):
+        return datetime.now(UTC)
+    now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    return now
 
 
 def problems(connection: sa.Connection) -> list[str]:

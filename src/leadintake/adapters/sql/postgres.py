@@ -114,7 +114,7 @@ class PostgresDatabase:
     async def ping(self) -> None:
         """Raise Unavailable unless the server answers, takes changes, and makes them durable."""
         if not await self._run(self._engine, lambda connection: connection.scalar(IS_DURABLE)):
-            raise Unavailable
+            raise Unavailable from RuntimeError("it is read-only, or synchronous_commit is off")
 
     async def aclose(self) -> None:
         """Finish what was asked for, then close all connections."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -96,6 +97,11 @@ async def log_ahead(settings: Settings) -> None:
 async def examine(settings: Settings) -> tuple[str, list[str]]:
     """The version of the database's software, and what is wrong inside, a line each; raises NotReady."""
     return await _run(settings, lambda connection: (checkup.version(connection), checkup.problems(connection)))
+
+
+async def clock(settings: Settings) -> datetime:
+    """The time by the clock of the database's machine; raises NotReady."""
+    return await _run(settings, checkup.clock)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import backup_folder, output
 from leadintake.entrypoints.commands.backup_folder import Manifest
 from leadintake.entrypoints.commands.copied_files import copy_files
-from leadintake.entrypoints.commands.stored_files import Wrong, batches, known, look
+from leadintake.entrypoints.commands.stored_files import Wrong, batches, known
 from leadintake.entrypoints.settings import LARGEST_RESUME, Settings
 
 ASKED_AT_ONCE = 1_000
@@ -67,11 +67,10 @@ async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wron
             await copying.rows(settings, copy, report)
         async with engines.storage(settings) as live, engines.storage(copy, uploads) as copied:
             source = replace(live, database=copied.database)
-            _, broken = await copy_files(source, copied.files, str(folder), copying.leads(copy))
+            _, failed = await copy_files(source, copied.files, str(folder), copying.leads(copy))
             leads, bytes_, erased = await _forget_erased(copied, live)
-            missing = [lead for lead in broken if lead.id not in erased]
-            looked = [await look(live.files, lead, hashes=True) for lead in missing]
-            wrong = [found or Wrong(lead, "could not be read") for found, lead in zip(looked, missing, strict=True)]
+            wrong = [one for one in failed if one.lead.id not in erased]
+            missing = [one.lead for one in wrong]
         held = copying.lay_up(copy, f"restored from a backup of {taken_at:%Y-%m-%d %H:%M:%S}Z")
         database_bytes, sha256 = backup_folder.copied(copy.database_path, partial / copy.database_path.name)
         manifest = Manifest(

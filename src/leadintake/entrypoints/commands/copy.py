@@ -12,7 +12,8 @@ from leadintake.entrypoints import databases, environment, parsers
 from leadintake.entrypoints.bootstrap import copying, engines, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, piped
-from leadintake.entrypoints.commands.copied_files import copy_files, reason
+from leadintake.entrypoints.commands.copied_files import copy_files
+from leadintake.entrypoints.commands.findings import why
 from leadintake.entrypoints.commands.stored_files import Wrong, compare
 from leadintake.entrypoints.lock import held
 from leadintake.entrypoints.settings import Settings
@@ -95,13 +96,13 @@ async def _copy_files(source: Settings, target: Settings, total: int) -> int:
         try:
             await store.ping()
         except Unavailable as error:
-            raise Refused(f"Files cannot be copied to {where}: {reason(error)}") from error
-        copied, broken = await copy_files(storage, store, where, total)
-    if broken:
-        first = broken[0]
+            raise Refused(f"Files cannot be copied to {where}: {why(error)}") from error
+        copied, wrong = await copy_files(storage, store, where, total)
+    if wrong:
+        first = next((one for one in wrong if not one.is_damaged), wrong[0])
+        advice = "Restore such files or erase their leads" if first.is_damaged else "Mend that"
         raise Refused(
-            f"{len(broken):,} files are missing or have changed, such as {first.resume_path} of {first.reference}. "
-            "Restore them or erase their leads, then copy again. So far only files were copied."
+            f"{len(wrong):,} files cannot be copied. {first}. {advice}, then copy again. So far only files were copied."
         )
     return copied
 

@@ -14,7 +14,7 @@ from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, session
-from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible
+from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible, clock_findings, why
 from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.commands.surroundings import surroundings
 from leadintake.entrypoints.settings import Settings
@@ -59,6 +59,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", Verdict.WRONG, problem)
     if not problems:
         yield Finding("database", Verdict.OK, f"up to date and undamaged ({version})")
+        yield from clock_findings("database", asyncio.run(schema.clock(settings)))
 
 
 def _application(settings: Settings, *, hashes: bool, fix: bool) -> Iterator[Finding]:
@@ -81,7 +82,7 @@ async def _writing(app: App) -> list[Finding]:
     try:
         await app.database.ping()
     except Unavailable as error:
-        return [Finding("database", Verdict.WRONG, f"Nothing can be written to it: {error.__cause__ or error}")]
+        return [Finding("database", Verdict.WRONG, f"Nothing can be written to it: {why(error)}")]
     return []
 
 
@@ -91,10 +92,12 @@ async def _files(app: App, settings: Settings, *, hashes: bool, fix: bool) -> li
     try:
         await app.files.ping()
     except Unavailable as error:
-        where, why = settings.files or settings.uploads_dir.absolute(), str(error.__cause__ or error).partition("\n")[0]
-        findings.append(Finding("files", Verdict.WRONG, f"No file can be written to {where}: {why}"))
+        where = settings.files or settings.uploads_dir.absolute()
+        findings.append(Finding("files", Verdict.WRONG, f"No file can be written to {where}: {why(error)}"))
         if settings.files:  # To ask a store that does not answer about each lead would take hours.
             return findings
+    else:
+        findings += clock_findings("files", await app.files.now())
     seen, problems = await compare(Storage(app.database, app.files), hashes=hashes)
     findings += [Finding("files", Verdict.WRONG, str(problem)) for problem in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:

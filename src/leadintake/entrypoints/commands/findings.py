@@ -1,8 +1,16 @@
 """What the doctor finds, part by part."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
+SAID = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)
+MOST_CHARACTERS = 300
+
+CLOCK_DRIFT = timedelta(seconds=5)
+"""As far as tokens of another server may be ahead (leadintake.adapters.security)."""
 
 
 class Verdict(StrEnum):
@@ -21,6 +29,24 @@ class Finding:
     about: str
     verdict: Verdict
     detail: str
+
+
+def why(error: Exception) -> str:
+    """What lies behind an error, in one line: of a store that answers with XML, its code and message."""
+    text = str(error.__cause__ or error)
+    if said := SAID.search(text):
+        return f"{said[1]}: {said[2]}"
+    line = "; ".join(filter(None, map(str.strip, text.splitlines())))
+    return line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]} ..."
+
+
+def clock_findings(about: str, theirs: datetime) -> Iterator[Finding]:
+    """Whether the clock of another machine, which shows this time now, is in step with this one's."""
+    behind = (datetime.now(UTC) - theirs).total_seconds()
+    if abs(behind) > CLOCK_DRIFT.total_seconds():
+        which = "ahead of" if behind > 0 else "behind"
+        detail = f"This machine's clock is {abs(behind):,.0f} seconds {which} theirs. Keep both in step (NTP)."
+        yield Finding(about, Verdict.WRONG, detail)
 
 
 def as_far_as_possible(about: str, findings: Iterable[Finding]) -> Iterator[Finding]:

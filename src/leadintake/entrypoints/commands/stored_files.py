@@ -8,10 +8,11 @@ from uuid import UUID
 from leadintake.application.database import LeadQuery, Position
 from leadintake.application.ports import FileStore
 from leadintake.application.views import LeadView
-from leadintake.domain.errors import FileUnavailable, NotFound, Unavailable
+from leadintake.domain.errors import FileDamaged, FileUnavailable, NotFound, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.commands import output
+from leadintake.entrypoints.commands.findings import why
 
 BATCH = 100
 """Leads looked at together; in an object store each is a request."""
@@ -20,12 +21,16 @@ AT_ONCE = 32
 """Files read together. Each has at most LEADINTAKE_MAX_RESUME_BYTES, in a temporary file unless it is small."""
 
 
+CHANGED = "has changed"
+
+
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A lead whose file is not there, or not what was uploaded."""
+    """A lead whose file is not there, or not what was uploaded; or cannot be read, which proves nothing against it."""
 
     lead: LeadView
     what: str
+    is_damaged: bool = True
 
     def __str__(self) -> str:
         return f"{self.lead.reference}: {self.lead.resume_path} {self.what}"
@@ -75,30 +80,33 @@ async def _page(storage: Storage, query: LeadQuery) -> list[LeadView]:
 
 async def look(files: FileStore, lead: LeadView, *, hashes: bool) -> Wrong | None:
     """What is wrong with the file of a lead, if anything is."""
-    what = await _wrong_size(files, lead)
-    if not what and hashes and not await _is_intact(files, lead):
-        what = "has changed"
-    return Wrong(lead, what) if what else None
-
-
-async def _wrong_size(files: FileStore, lead: LeadView) -> str | None:
-    """What is wrong with the size of a lead's file, if anything is."""
     try:
         size = await files.size(lead.resume_path)
     except Unavailable as error:
-        return f"cannot be read ({error.__cause__ or error})"
-    if size is None:
-        return "is not there"
-    return None if size == lead.resume_size else f"has {size:,} bytes instead of {lead.resume_size:,}"
-
-
-async def _is_intact(files: FileStore, lead: LeadView) -> bool:
-    """Whether the file has the bytes that were uploaded."""
+        return _unread(lead, error)
+    if size != lead.resume_size:
+        return _of_wrong_size(lead, size)
     try:
-        await files.open(resume(lead))
-    except FileUnavailable:
-        return False
-    return True
+        if hashes:
+            await files.open(resume(lead))
+    except FileUnavailable as error:
+        return of_failure(lead, size, error)
+    return None
+
+
+def of_failure(lead: LeadView, size: int | None, error: FileUnavailable) -> Wrong:
+    """What is wrong with a file of this size that could not be opened."""
+    if size != lead.resume_size:
+        return _of_wrong_size(lead, size)
+    return Wrong(lead, CHANGED) if isinstance(error, FileDamaged) else _unread(lead, error)
+
+
+def _of_wrong_size(lead: LeadView, size: int | None) -> Wrong:
+    return Wrong(lead, "is not there" if size is None else f"has {size:,} bytes instead of {lead.resume_size:,}")
+
+
+def _unread(lead: LeadView, error: Unavailable) -> Wrong:
+    return Wrong(lead, f"cannot be read ({why(error)})", is_damaged=False)
 
 
 async def _is_there(storage: Storage, lead_id: UUID) -> bool:

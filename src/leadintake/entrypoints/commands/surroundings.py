@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.entrypoints.bootstrap import engines, keys
-from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible
+from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible, why
 from leadintake.entrypoints.defaults import LOOPBACK
 from leadintake.entrypoints.settings import Settings
 
@@ -96,6 +96,7 @@ def _redis(url: str) -> Finding:
 
     try:
         asyncio.run(ask())
-    except Unavailable:
-        return Finding("rate limits", Verdict.WRONG, "Redis does not answer: nobody can sign in until it does.")
+    except Unavailable as error:
+        detail = f"Redis counts nothing ({why(error)}): as long as sign-ins are limited, nobody can sign in."
+        return Finding("rate limits", Verdict.WRONG, detail)
     return Finding("rate limits", Verdict.OK, "Redis counts for all processes.")

@@ -92,7 +92,7 @@ class RedisCounts:
             self._ask_again_at = time.monotonic() + self._patience
             if isinstance(error, ResponseError):  # Such as of a replica: whoever writes now is behind a new connection.
                 await self._pool.disconnect(inuse_connections=False)
-            raise Unavailable from None
+            raise Unavailable from error
         if self._ask_again_at is not None:
             self._ask_again_at = None
             log.info("redis_available")
