@@ -71,6 +71,11 @@ def test_every_row_is_there(machine: Machine, url: str) -> None:
     leads = len(was["leads"])
     total = sum(map(len, was.values()))
 
+    new_key = (
+        "LEADINTAKE_SECRET_KEY: what `openssl rand -base64 48` prints; the same for every process. "
+        f"For a day, so that nobody is signed out, give each {machine.data_dir}/secret.key as secret.key.accepted"
+    )
+
     assert result.exit_code == 0
     assert result.stderr == ""
     assert result.stdout.splitlines() == [
@@ -79,8 +84,7 @@ def test_every_row_is_there(machine: Machine, url: str) -> None:
         f"The files stay in {machine.settings.uploads_dir}.",
         "Change these settings before you start the service again:",
         "  DATABASE_URL: the database of --to, for the service's own role and with its password",
-        "  LEADINTAKE_SECRET_KEY: what `openssl rand -base64 48` prints; the same for every process. For a day, so that"
-        f" nobody is signed out, give each {machine.data_dir}/secret.key as secret.key.accepted",
+        f"  {new_key}",
     ]
     assert all(was.values())
     assert after(url) == was == before(machine)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from limits.aio.storage import MemoryStorage, Storage
+from structlog.testing import capture_logs
 from tests.redis_server import RedisServer
 from tests.service import PASSWORD, Service, running
 from tests.web import text_of
@@ -317,3 +318,42 @@ class TestOwnPassword:
 def change(client: httpx.Client, current: str, new: str) -> httpx.Response:
     """Change one's password over the API."""
     return client.post("/me/password", json={"current_password": current, "new_password": new})
+
+
+async def test_a_network_is_known_and_not_one_address(guesses: Guesses) -> None:
+    """The owner's device takes another IPv6 address of its network each day, and is not locked out for it."""
+    await guess(guesses, "2001:db8:1:2::1", is_right=True)
+    for number in range(20):
+        await guess(guesses, elsewhere(number))
+
+    assert await guess(guesses, "2001:db8:1:2:ffff::9", is_right=True) == "in"
+    assert await guess(guesses, "2001:db8:1:3::1", is_right=True) == "wait"
+
+
+class Leaving(MemoryCounts):
+    """Counts that are out of reach from the second question on."""
+
+    asked = 0
+
+    async def ask(self, work: Callable[[Storage], Awaitable[T]]) -> T:
+        self.asked += 1
+        if self.asked > 1:
+            raise Unavailable
+        return await super().ask(work)
+
+
+async def test_who_was_let_in_stays_in() -> None:
+    """The right password opens the door also where it cannot be noted any more that it was right."""
+    assert await guess(Guesses("guesses", Leaving(), is_limited=True), OFFICE, is_right=True) == "in"
+
+
+async def test_guesses_that_are_refused_are_in_the_log() -> None:
+    """With the address they come from, for whoever bans it; not with the account."""
+    guesses = Guesses("guesses", MemoryCounts(), is_limited=True)
+    with capture_logs() as logs:
+        for _ in range(FREE_GUESSES + 1):
+            await guess(guesses, OFFICE)
+
+    assert logs == [
+        {"event": "excess_rate_limit_exceeded", "log_level": "warning", "limit": "guesses", "client": OFFICE}
+    ]

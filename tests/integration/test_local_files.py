@@ -20,6 +20,7 @@ from tests.limits import limited
 
 from leadintake.adapters.files.disk import CHUNK, OpenFile
 from leadintake.adapters.files.local import LocalFiles, LocalUpload
+from leadintake.adapters.files.paths import LISTED_AT_ONCE
 from leadintake.application.ports import Received
 from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
@@ -399,3 +400,57 @@ async def test_many_small_pieces_take_no_more(files: LocalFiles) -> None:
 
     assert peak < 4 * len(content)
     assert (files.folder / "a.pdf").read_bytes() == content
+
+
+async def test_files_that_go_while_they_are_listed(files: LocalFiles, folder: Path) -> None:
+    """A sweep goes on when others remove files of the folder meanwhile, and does not name those."""
+    for number in range(LISTED_AT_ONCE + 100):
+        (folder / f"{number}.pdf").touch()
+    listing = files.written(before=datetime.now(UTC) + timedelta(minutes=1))
+    first = await anext(listing)
+    for name in names(folder):
+        (folder / name).unlink()
+
+    assert len(first) == LISTED_AT_ONCE
+    assert [more async for more in listing] == []
+
+
+async def test_no_file_takes_the_place_of_another(files: LocalFiles, folder: Path) -> None:
+    """Were a path drawn twice, the resume that has it stays as it is, and the second submission is refused."""
+    for content in (b"first", b"other"):
+        async with files.receive() as upload:
+            await upload.write(content)
+            if content == b"first":
+                await upload.keep(as_resume)
+            else:
+                with pytest.raises(Unavailable):
+                    await upload.keep(as_resume)
+
+    assert (folder / RESUME.path).read_bytes() == b"first"
+
+
+async def test_who_is_refused_takes_nobody_along(files: LocalFiles, folder: Path) -> None:
+    """Of files that are looked at together, one that is not taken keeps no other from being kept."""
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    def slowly(received: Received) -> Resume:
+        has_begun.set()
+        assert may_go_on.wait(10)
+        return as_resume(received, "first.pdf")
+
+    async def keep(judge: Callable[[Received], Resume]) -> Resume:
+        async with files.receive() as upload:
+            await upload.write(b"%PDF-1.7")
+            return await upload.keep(judge)
+
+    first = asyncio.ensure_future(keep(slowly))
+    await asyncio.to_thread(has_begun.wait, 10)
+    others = [asyncio.ensure_future(keep(judge)) for judge in (refuse, partial(as_resume, path="second.pdf"))]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    may_go_on.set()
+    _, refused, kept = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert isinstance(refused, EmptyFile)
+    assert isinstance(kept, Resume)
+    assert names(folder) == ["first.pdf", "second.pdf"]

@@ -5,6 +5,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from leadintake.domain.errors import Malformed
 from leadintake.entrypoints.errors import HeadersTooLarge
 from leadintake.entrypoints.http.connection import BODY_BUFFER, HEAD_MAX_BYTES, REFUSED, Connection
 
@@ -98,3 +99,79 @@ async def test_many_chunks() -> None:
     chunk = b"1;x=" + b"x" * 1000 + b"\r\nx\r\n"
 
     assert await refused(CHUNKED, *[chunk] * (2 * HEAD_MAX_BYTES // len(chunk))) is None
+
+
+class Answers(Line):
+    """A client that takes whatever is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+
+    def write(self, data: Any) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def answer(send: Any, body: bytes) -> None:
+    """Answer a request."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def test_a_refusal_waits_for_the_answers_before_it() -> None:
+    """What cannot be read is refused behind what came before it, so that no answer is taken for another's."""
+    line, go_on = Answers(), asyncio.Event()
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        if REFUSED in scope["state"]:
+            await answer(send, b"refused")
+        else:
+            await go_on.wait()
+            await answer(send, b"served")
+
+    connection = connected(app, line)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nG\0RBLED\r\n\r\n")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    sent_at_first = line.sent
+    go_on.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    connection.connection_lost(None)
+
+    assert sent_at_first == b""
+    assert 0 < line.sent.find(b"served") < line.sent.find(b"refused")
+
+
+async def test_each_request_has_its_own_room() -> None:
+    """However much a connection has brought before, what counts against the limit of headers is one request."""
+    states: list[dict[str, Any]] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        states.append(scope["state"])
+        await answer(send, b"served")
+
+    connection = connected(app, Answers())
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1000 + b"\r\n\r\n"
+    for _ in range(2 * HEAD_MAX_BYTES // len(request)):
+        connection.data_received(request)
+        for _ in range(3):
+            await asyncio.sleep(0)
+    connection.connection_lost(None)
+
+    assert len(states) == 2 * HEAD_MAX_BYTES // len(request)
+    assert not any(REFUSED in state for state in states)
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [b"gzip", b"gzip, chunked", b"gzip\r\nTransfer-Encoding: chunked", b"chunked\r\nTransfer-Encoding: chunked"],
+)
+async def test_only_one_coding_is_read(codings: bytes) -> None:
+    """A body in a coding that is not read here is refused, also where chunked follows in a header of its own."""
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: %s\r\n\r\n" % codings
+
+    assert type(await refused(head)) is Malformed

@@ -266,3 +266,19 @@ def test_mails_that_went_out_at_other_times_are_marked_so() -> None:
 
     assert settled == [True] * 3
     assert [at for *_, at in database.settled] == [moments[1], moments[1], moments[2]]
+
+
+async def test_a_mailer_that_never_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for as long as SEND_TIMEOUT, and then the letter, which may have arrived, is tried again."""
+    database, loop = Settlements(), asyncio.get_running_loop()
+    sending = asyncio.ensure_future(dispatch(database, Hanging()).deliver(letter()))
+    await asyncio.sleep(0)
+    over = loop.time() + SEND_TIMEOUT.total_seconds()
+    monkeypatch.setattr(loop, "time", lambda: over)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    sending.cancel()
+
+    assert [(status, error) for status, *_, error in database.settled] == [
+        (Status.PENDING, "No answer in time; it may have arrived.")
+    ]

@@ -13,6 +13,7 @@ STATUSES = {400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 429, 431, 501
 """Those the design allows; 500 is nobody's fault but ours."""
 
 SHARED = {
+    errors.FileDamaged,
     errors.ReferenceTaken,
     http_errors.Busy,
     http_errors.TooManyGuesses,

@@ -7,10 +7,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from limits import RateLimitItem
+from structlog.testing import capture_logs
 
 from leadintake.domain.errors import Unavailable
 from leadintake.entrypoints.errors import Busy, TooManyMegabytes, TooManyRequests
-from leadintake.entrypoints.http.rate_limits import Megabytes, MemoryCounts, RateLimit, hit, network_of
+from leadintake.entrypoints.http.rate_limits import (
+    Megabytes,
+    MemoryCounts,
+    MemoryWindows,
+    RateLimit,
+    hit,
+    network_of,
+)
 
 
 @dataclass
@@ -116,3 +124,35 @@ async def test_megabytes_are_counted_in_bytes() -> None:
     for address in ("192.0.2.1", "192.0.2.2"):
         with pytest.raises(TooManyMegabytes):
             await limit.count(address, 1)
+
+
+async def test_nobody_gets_in_uncounted() -> None:
+    """However little is left, the wait is a second: with 0, all that comes in the last one would be let in."""
+    rate, windows = limits.parse("1/minute"), Windows()
+    first = await hit(windows, rate)
+    windows.now = 59_500
+
+    assert (first, await hit(windows, rate)) == (0, 1)
+
+
+async def test_what_came_long_ago_counts_no_more() -> None:
+    """Of the windows before, only the last one counts, however long nobody has come."""
+    now = 0.0
+    windows, rate = MemoryWindows(lambda: now), limits.parse("4/minute")
+    waits = [await hit(windows, rate) for _ in range(5)]
+    now = 3_600.0
+    waits += [await hit(windows, rate) for _ in range(5)]
+
+    assert [wait > 0 for wait in waits] == [False, False, False, False, True] * 2
+
+
+async def test_what_is_refused_is_in_the_log() -> None:
+    """With the address it came from, for whoever bans those that go on."""
+    limit = RateLimit("submit", "1/day", MemoryCounts())
+    await limit.count("192.0.2.1")
+    with capture_logs() as logs, pytest.raises(TooManyRequests):
+        await limit.count("192.0.2.1")
+
+    assert logs == [
+        {"event": "excess_rate_limit_exceeded", "log_level": "warning", "limit": "submit", "client": "192.0.2.1"}
+    ]

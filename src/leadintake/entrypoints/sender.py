@@ -102,13 +102,14 @@ class Sender:
         self._more_is_due = self._has_enough()
         if self._more_is_due:
             return LONGEST_SLEEP
-        room, now = self._breaker.capacity - len(self._in_flight), self._dispatch.now()
+        capacity, now = self._breaker.capacity, self._dispatch.now()
+        room = capacity - len(self._in_flight)
         claimed = await self._dispatch.claim(room, rescue=self._rescue is None, is_idle=not self._in_flight)
         if claimed and self._is_stopping:
             await self._dispatch.give_back(claimed)
             return 0
         for letter in claimed:
-            task = asyncio.create_task(self._send_in_turn(letter, now))
+            task = asyncio.create_task(self._send_in_turn(letter, capacity, now))
             self._in_flight.add(task)
             task.add_done_callback(self._make_room)
             if letter.is_rescued:
@@ -143,14 +144,15 @@ class Sender:
         except TimeoutError:
             pass
 
-    async def _send_in_turn(self, letter: Letter, claimed_at: datetime) -> None:
+    async def _send_in_turn(self, letter: Letter, capacity: int, claimed_at: datetime) -> None:
         """Send a letter once there is a place for it, or give it back when nothing goes out by then, or it took long.
 
         Whoever slept through a lease, such as a machine that was suspended, must not send what others have sent since.
+        Nor may what was claimed for a larger `capacity` go out beside the one letter that tries a channel.
         """
         with suppress(asyncio.CancelledError):  # While it waits; from then on, `_send` sees to that.
             async with self._places:
-                is_open = not self._is_stopping and not self._breaker.pause
+                is_open = not self._is_stopping and not self._breaker.pause and capacity <= self._breaker.capacity
                 if is_open and self._dispatch.now() - claimed_at < LONGEST_WAIT:
                     await self._send(letter)
                     return

@@ -227,3 +227,18 @@ async def test_erased_on_the_way(practice: Practice) -> None:
 
     assert (await practice.desk.events(admin, receipt.id))[-1].kind is EventKind.ERASED
     assert await practice.dispatch.unsettled() == {}
+
+
+async def test_a_confirmation_that_fails_tells_nobody(practice: Practice) -> None:
+    """Admins hear of a lead when its attorney could not be told, and not because a prospect mistyped an address."""
+    practice.rules = replace(practice.rules, attorney_email="desk@firm.example")
+    await practice.user(Role.ADMIN, "ada")
+    receipt, _ = await practice.submit()
+    for letter in await practice.dispatch.claim(10):
+        practice.mailer.failure = NEVER if letter.purpose is Purpose.CONFIRMATION else None
+        await practice.dispatch.deliver(letter)
+
+    assert sorted((d.purpose, d.recipient, d.status) for d in await practice.deliveries(receipt.id)) == [
+        (Purpose.CONFIRMATION, "ada@client.example", Status.FAILED),
+        (Purpose.NOTIFICATION, "desk@firm.example", Status.SENT),
+    ]

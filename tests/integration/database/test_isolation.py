@@ -132,7 +132,6 @@ def test_no_method_is_left_out() -> None:
     assert THERE_IS.keys() == methods
 
 
-@pytest.mark.long
 @pytest.mark.asvs("V8.2.2")
 @pytest.mark.attack(129)
 async def test_another_firm_sees_and_changes_nothing(database: Database) -> None:

@@ -304,3 +304,11 @@ async def test_what_changes_meanwhile_stays(forgetful: Practice) -> None:
     assert await forgetful.retention.expire() == 2
     assert await ids(forgetful) == set(kept)
     assert len(files.kept) == 1
+
+
+async def test_a_lead_in_quarantine_says_until_when_it_is_kept(forgetful: Practice) -> None:
+    """It goes like one that was answered, so whoever looks at it is told of that before."""
+    user = await forgetful.user()
+    receipt, _ = await forgetful.submit(trap="filled in")
+
+    assert forgetful.retention.kept_until(await forgetful.desk.view(user, receipt.id)) == NOW + KEEP_FOR

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.records import FIRST_FIRM, NOW, delivery, lead, session, user
+from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, delivery, lead, session, user
 
 from leadintake.application.database import Database, LeadQuery, Submission, Transaction
 from leadintake.application.record import record
@@ -184,3 +184,14 @@ async def test_who_stops_waiting_disturbs_nobody(database: Database) -> None:
 async def test_ping(database: Database) -> None:
     """A database that works says so."""
     await database.ping()
+
+
+async def test_what_two_firms_write_at_once_is_each_ones_own(database: Database) -> None:
+    """Transactions that share a commit share nothing else: each sees and changes its own firm."""
+    await asyncio.gather(
+        database.write(FIRST_FIRM, lambda tx: tx.leads.add(lead(1))),
+        database.write(SECOND_FIRM, lambda tx: tx.leads.add(lead(2))),
+    )
+    found = [await database.read(firm, lambda tx: tx.leads.page(LeadQuery())) for firm in (FIRST_FIRM, SECOND_FIRM)]
+
+    assert [[view.id for view in views] for views in found] == [[lead(1).id], [lead(2).id]]

@@ -61,7 +61,8 @@ class MemoryWindows:
     The storage of the library goes through all that it counts with each request: 0.9 ms for 10,000 clients, not 7 us.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._windows: dict[int, tuple[float, Counter[str], Counter[str]]] = {}
 
     async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
@@ -72,7 +73,7 @@ class MemoryWindows:
         return is_within
 
     async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        number, since = divmod(time.time(), expiry)
+        number, since = divmod(self._clock(), expiry)
         known, before, current = self._windows.get(expiry, (number, Counter(), Counter()))
         if known != number:
             before, current = current if known == number - 1 else Counter(), Counter()
