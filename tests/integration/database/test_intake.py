@@ -187,7 +187,14 @@ async def test_a_repeat_has_no_effect(practice: Practice) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"first_name": "Bea"}, {"last_name": "Bea"}, {"email": "b@client.example"}, {"content": b"other"}]
+    "change",
+    [
+        {"first_name": "Bea"},
+        {"last_name": "Bea"},
+        {"first_name": "AdaL", "last_name": "ovelace"},
+        {"email": "b@client.example"},
+        {"content": b"other"},
+    ],
 )
 async def test_other_content_under_the_same_key(practice: Practice, change: dict[str, str]) -> None:
     """A key that was used for something else is refused, and nothing of the second is kept."""

@@ -18,6 +18,7 @@ from tests.records import FIRST_FIRM, lead
 
 from leadintake.adapters.sql import checkup
 from leadintake.adapters.sql.sqlite import LARGEST_GROUP, SqliteDatabase
+from leadintake.adapters.sql.sqlite_connections import engine
 from leadintake.application.database import LeadQuery, Transaction
 from leadintake.domain.errors import Unavailable
 from leadintake.domain.lead import Lead
@@ -378,6 +379,16 @@ async def test_failures_are_logged_without_names(path: Path, caplog: pytest.LogC
     assert "database_read_failed" in caplog.text
     assert "readonly" in caplog.text
     assert "Wilhelmina" not in caplog.text
+
+
+def test_an_error_names_nobody(path: Path) -> None:
+    """What was to be stored is not in the text of the error, which a log may show."""
+    failing = sa.text("INSERT INTO nowhere VALUES (:name)")
+    with engine(path, None).connect() as connection, pytest.raises(sa.exc.OperationalError) as failed:
+        connection.execute(failing, {"name": "Wilhelmina"})
+
+    assert "no such table" in str(failed.value)
+    assert "Wilhelmina" not in str(failed.value)
 
 
 async def test_closing(path: Path) -> None:
