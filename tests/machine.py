@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from click.testing import CliRunner, Result
 from tests.documents import pdf
+from tests.kept_logging import kept_logging
 
 from leadintake.application.app import App
 from leadintake.application.intake import Form
@@ -39,7 +40,7 @@ class Machine:
         """Run a command where no .env file is; `given` is typed into it."""
         clean = dict.fromkeys(name for name in os.environ if name.startswith("LEADINTAKE_"))
         env = {**clean, "LEADINTAKE_DATA_DIR": str(self.data_dir), **environ}
-        with chdir(self.data_dir.parent):
+        with chdir(self.data_dir.parent), kept_logging():
             return CliRunner(env=env).invoke(main, arguments, input=given, catch_exceptions=False)
 
     def do(self, work: Callable[[App], Awaitable[T]]) -> T:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.kept_logging import kept_logging
 
 from leadintake.entrypoints.logs import configure, visible
 
@@ -44,12 +45,8 @@ class Counting(io.BytesIO):
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     """Logging as it was, for the tests that follow."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers = handlers
-    root.setLevel(level)
+    with kept_logging():
+        yield
 
 
 @pytest.fixture(params=["json", "console"])
