@@ -18,7 +18,7 @@ from leadintake.entrypoints.http.problems import explain
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.fields import NOTHING, refused
-from leadintake.entrypoints.web.pages import desk_page, redirect
+from leadintake.entrypoints.web.pages import desk_page, just_done, redirect, saying
 
 DONE = {
     "changed": "Your password is changed. You are signed out everywhere else.",
@@ -45,7 +45,7 @@ async def change_password(request: SignedIn) -> Response[Any]:
         explained = explain(error, request.scope)
         wrong = {"current_password": explained.detail}
         return await _shown(request, status=explained.meaning.status, headers=explained.headers, wrong=wrong)
-    return redirect(request, "/inbox/account?changed")
+    return redirect(request, saying("/inbox/account", "changed"))
 
 
 @post("/inbox/account/sessions/{session_id:str}/end")
@@ -54,7 +54,7 @@ async def end_session(request: SignedIn, session_id: FromPath[str]) -> Response[
     wanted = parsed_id(session_id)
     with suppress(NotFound):
         await serving(request).app.accounts.end_session(request.auth, wanted)
-    return redirect(request, "/inbox/account?ended")
+    return redirect(request, saying("/inbox/account", "ended"))
 
 
 async def _shown(
@@ -72,7 +72,7 @@ async def _shown(
         status=status,
         headers=headers,
         place="account",
-        done=[text for name, text in DONE.items() if name in request.query_params],
+        done=just_done(request, DONE),
         wrong=wrong,
         password_min=PASSWORD_MIN_CHARACTERS,
         sessions=await app.accounts.sessions(request.auth),

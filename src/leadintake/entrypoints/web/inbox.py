@@ -13,8 +13,8 @@ from leadintake.entrypoints.http.cursor import seal, unseal
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web import words
-from leadintake.entrypoints.web.pages import desk_page, page, redirect
-from leadintake.entrypoints.web.selection import Selection, saying
+from leadintake.entrypoints.web.pages import desk_page, just_done, page, redirect, saying
+from leadintake.entrypoints.web.selection import Selection
 from leadintake.entrypoints.web.session import POLLS
 
 ARRIVALS = LeadQuery(oldest_first=True)
@@ -54,7 +54,7 @@ async def inbox(request: SignedIn) -> Response[Any]:
         found.trouble,
         place="inbox",
         selection=selection,
-        done=DONE[done] if done else "",
+        done=just_done(request, DONE),
         leads=[] if selection.wrong else leads,
         found=found,
         count_max=COUNT_MAX,

@@ -18,8 +18,8 @@ from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.leads import EVENT_CURSOR, hand_out
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
-from leadintake.entrypoints.web.pages import desk_page, redirect
-from leadintake.entrypoints.web.selection import Selection, saying
+from leadintake.entrypoints.web.pages import desk_page, just_done, redirect, saying
+from leadintake.entrypoints.web.selection import Selection
 from leadintake.entrypoints.web.session import RECORDS, inside
 
 EARLIER = "before"
@@ -133,7 +133,7 @@ async def lead_page(
         notes_seen=notes_seen(found.lead.notes),
         notes_max=NOTES_MAX_CHARACTERS,
         is_saved="saved" in request.query_params,
-        done=[text for name, text in DONE.items() if name in request.query_params],
+        done=just_done(request, DONE),
         may_erase=Permission.ERASE_LEADS in GRANTED[request.user.role],
         **{"first": None, "draft": None, "wrong": "", "kept": False, **told},
     )

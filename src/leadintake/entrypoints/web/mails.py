@@ -7,10 +7,13 @@ from litestar import Response, get
 from leadintake.domain.delivery import GIVE_UP_AFTER, Status
 from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.serving import serving
-from leadintake.entrypoints.web.pages import desk_page
+from leadintake.entrypoints.web.pages import desk_page, just_done
 
 MOST = 50
 """So many are shown, those first that wait for a person."""
+
+DONE = {"again": "The mail is on its way again."}
+"""What was done just before, by what the address of the page says."""
 
 
 @get("/inbox/mails")
@@ -29,5 +32,5 @@ async def mails(request: SignedIn) -> Response[Any]:
         waiting=[mail for mail in shown if mail.delivery.status in {Status.PENDING, Status.SENDING}],
         more_than=MOST if len(owed) > MOST else None,
         tried_for=GIVE_UP_AFTER,
-        is_sent_again="again" in request.query_params,
+        done=just_done(request, DONE),
     )

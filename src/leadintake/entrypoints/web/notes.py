@@ -17,8 +17,8 @@ from leadintake.entrypoints.http.reading import AnyRequest, parsed_id, read_pair
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.errors import error_page
 from leadintake.entrypoints.web.lead import lead_page
-from leadintake.entrypoints.web.pages import redirect
-from leadintake.entrypoints.web.selection import Selection, saying
+from leadintake.entrypoints.web.pages import redirect, saying
+from leadintake.entrypoints.web.selection import Selection
 from leadintake.entrypoints.web.session import ask, at_desk, inside
 
 

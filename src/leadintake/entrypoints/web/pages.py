@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,6 +88,16 @@ def redirect(request: AnyRequest, path: str, headers: dict[str, str] | None = No
     """Go to a page of ours, by GET."""
     prefix = urlsplit(serving(request).settings.base_url).path
     return Redirect(prefix + path, status_code=303, headers={**HEADERS, **(headers or {})})
+
+
+def saying(address: str, done: str) -> str:
+    """An address of ours whose page says what was done just before, by one name more, without a value."""
+    return f"{address}{'&' if '?' in address else '?'}{done}"
+
+
+def just_done(request: AnyRequest, sentences: Mapping[str, str]) -> list[str]:
+    """What was done just before, by the names in the address of the page: see `saying`."""
+    return [text for name, text in sentences.items() if name in request.query_params]
 
 
 def desk_page(request: SignedIn, name: str, trouble: Trouble, **facts: Any) -> Template:

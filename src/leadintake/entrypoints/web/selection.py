@@ -79,8 +79,3 @@ class Selection:
     def but(self, **changes: Any) -> "Selection":
         """The same list with something else about it."""
         return replace(self, **changes)
-
-
-def saying(address: str, done: str) -> str:
-    """An address of ours whose page says what was done just before, by one name more, without a value."""
-    return f"{address}{'&' if '?' in address else '?'}{done}"

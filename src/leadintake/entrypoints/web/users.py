@@ -20,7 +20,7 @@ from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.http.users import add_user, update_user
 from leadintake.entrypoints.web.fields import NOTHING, refused
-from leadintake.entrypoints.web.pages import desk_page, redirect
+from leadintake.entrypoints.web.pages import desk_page, just_done, redirect, saying
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ async def change(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
         return await _one(request, wanted, form, **refused(request, error, at="role"))
     if changed.id == request.user.id and changed.role is not Role.ADMIN:
         return redirect(request, "/inbox/account")
-    return redirect(request, f"/inbox/users/{wanted}?changed")
+    return redirect(request, saying(f"/inbox/users/{wanted}", "changed"))
 
 
 @post("/inbox/users/{user_id:str}/deactivate")
@@ -77,7 +77,7 @@ async def deactivate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]
         await update_user(request, wanted, Update(is_active=False))
     except LastAdmin as error:
         return await _one(request, wanted, **refused(request, error, at="access"))
-    return redirect(request, f"/inbox/users/{wanted}?deactivated")
+    return redirect(request, saying(f"/inbox/users/{wanted}", "deactivated"))
 
 
 @post("/inbox/users/{user_id:str}/activate")
@@ -85,7 +85,7 @@ async def activate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
     """Let a user in again."""
     wanted = parsed_id(user_id)
     await update_user(request, wanted, Update(is_active=True))
-    return redirect(request, f"/inbox/users/{wanted}?activated")
+    return redirect(request, saying(f"/inbox/users/{wanted}", "activated"))
 
 
 @post("/inbox/users/{user_id:str}/password")
@@ -124,7 +124,7 @@ async def _one(
 ) -> Template:
     person = await _find(request, user_id)
     typed = typed or {"full_name": person.full_name, "role": person.role}
-    done = [text for name, text in DONE.items() if name in request.query_params]
+    done = just_done(request, DONE)
     return await _shown(request, "user", status=status, typed=typed, wrong=wrong, person=person, done=done)
 
 
