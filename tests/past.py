@@ -96,7 +96,7 @@ async def live(app: App, machine: Machine) -> Past:
         tx.outbox.fail(failed.delivery_id, failed.token, "550 no such")
 
     await app.database.write(FIRST_FIRM, settle)
-    assert set(await app.dispatch.unsettled()) == set(Status) - {Status.SENT}
+    assert set(await app.dispatch.count_unsettled()) == set(Status) - {Status.SENT}
     return Past(machine, receipt, grant.refresh_token, claimed.delivery_id, claimed.token)
 
 
@@ -141,7 +141,7 @@ async def readable(app: App) -> dict[str, Any]:
             "events": [tx.events.of_lead(lead.id) for lead in leads],
             "deliveries": [tx.deliveries.of_lead(lead.id) for lead in leads],
             "unsettled": sorted(tx.deliveries.unsettled(1_000), key=lambda mail: mail.delivery.id),
-            "counts": tx.deliveries.unsettled_counts(),
+            "counts": tx.deliveries.count_unsettled(),
             "due": tx.outbox.next_due(),
         }
 

@@ -37,7 +37,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def owed(service: Service) -> dict[Status, int]:
     """How many mails are in each status but sent."""
-    return service.run(service.app.dispatch.unsettled())
+    return service.run(service.app.dispatch.count_unsettled())
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)

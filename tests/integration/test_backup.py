@@ -172,7 +172,7 @@ def test_nothing_is_sent_until_somebody_asks(past: Past, backup: Path, fresh: Ma
     async def work(app: App) -> list[int]:
         nothing, due = await app.dispatch.claim(100), await app.dispatch.next_due()
         now = app.dispatch.now()
-        late = await app.database.write(FIRST_FIRM, lambda tx: tx.outbox.sent([past.claimed], past.claim, now))
+        late = await app.database.write(FIRST_FIRM, lambda tx: tx.outbox.mark_sent([past.claimed], past.claim, now))
         assert (nothing, due, late) == ([], None, 0)
         await app.desk.retry(OPERATOR, past.claimed)
         [letter] = await app.dispatch.claim(100)

@@ -123,7 +123,7 @@ def test_work_goes_on_where_it_stopped(past: Past, machine: Machine, url: str) -
         await app.accounts.refresh(past.refresh_token)
         await app.accounts.sign_in("boss@example.org", PASSWORD)
         at = app.dispatch.now()
-        assert await app.database.write(FIRST_FIRM, lambda tx: tx.outbox.sent([past.claimed], past.claim, at))
+        assert await app.database.write(FIRST_FIRM, lambda tx: tx.outbox.mark_sent([past.claimed], past.claim, at))
         claimed = {letter.delivery_id for letter in await app.dispatch.claim(100)}
         new = await submit(app, ADA, pdf())
         assert min(event.id for event in await timeline(app, new.id)) > max(row[0] for row in was["events"])

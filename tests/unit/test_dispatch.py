@@ -57,7 +57,7 @@ class Settlements:
     def of_lead(self, _: UUID) -> list[object]:
         return []
 
-    def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
+    def mark_sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
         return sum(self._settle(Status.SENT, delivery_id, token, at) for delivery_id in delivery_ids)
 
     def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:

@@ -31,11 +31,11 @@ def test_caps_within_a_group(names: list[str], total: int | None) -> None:
     """
     counted: list[str | None] = []
 
-    def confirmations(_since: object, mailbox: str | None, _at_most: int) -> int:
+    def count_confirmations(_since: object, mailbox: str | None, _at_most: int) -> int:
         counted.append(mailbox)
         return 0
 
-    tx: Any = SimpleNamespace(outbox=SimpleNamespace(confirmations=confirmations))
+    tx: Any = SimpleNamespace(outbox=SimpleNamespace(count_confirmations=count_confirmations))
     rules = MailRules("firm.example", "boss@example.org", Limit(2, DAY), Limit(total, DAY) if total else None)
     leads = [prospect(number, name) for number, name in enumerate(names, start=1)]
     owed = Owing(rules, numbered_ids()).owed(tx, leads, leads[0].created_at if leads else lead().created_at)

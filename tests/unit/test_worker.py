@@ -80,7 +80,7 @@ class Outbox:
     def next_due(self) -> datetime | None:
         return self.next
 
-    def sent(self, delivery_ids: Sequence[UUID], _token: UUID, _at: datetime) -> int:
+    def mark_sent(self, delivery_ids: Sequence[UUID], _token: UUID, _at: datetime) -> int:
         return sum(self._settle(delivery_id, "sent") for delivery_id in delivery_ids)
 
     def postpone(self, delivery_id: UUID, _token: UUID, _until: datetime, _error: str) -> bool:

@@ -42,7 +42,7 @@ class Outbox(Protocol):
     def add(self, owed: Iterable[tuple[Delivery, int]]) -> None:
         """Owe deliveries, each because of an event, of which this is the id."""
 
-    def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
+    def count_confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count."""
 
     def claim(
@@ -53,7 +53,7 @@ class Outbox(Protocol):
         `is_idle` says that whoever claims has nothing under way: where nobody else does, no claim is good any more.
         """
 
-    def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
+    def mark_sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
         """Mark deliveries as sent that were claimed together; returns how many, without those whose claim was lost."""
 
     def postpone(self, delivery_id: UUID, token: UUID, until: datetime, error: str) -> bool:
@@ -84,10 +84,10 @@ class Deliveries(Protocol):
     def unsettled(self, limit: int, status: Status | None = None) -> list[OwedMail]:
         """Deliveries in one status, or in every one but `sent`: failed first, then held, then by when they are due."""
 
-    def unsettled_counts(self) -> dict[Status, int]:
+    def count_unsettled(self) -> dict[Status, int]:
         """How many deliveries are in each status but `sent`."""
 
-    def failed(self, at_most: int) -> int:
+    def count_failed(self, at_most: int) -> int:
         """Count up to `at_most` deliveries that failed."""
 
     def statuses(self, lead_ids: Collection[UUID]) -> dict[UUID, set[Status]]:

@@ -117,9 +117,9 @@ class Dispatch:
         """When there will be something to do, if nothing new comes before."""
         return await self.database.read(self.firm_id, lambda tx: tx.outbox.next_due())
 
-    async def unsettled(self) -> dict[Status, int]:
+    async def count_unsettled(self) -> dict[Status, int]:
         """How many deliveries are in each status but `sent`, for whoever watches over the outbox."""
-        return await self.database.read(self.firm_id, lambda tx: tx.deliveries.unsettled_counts())
+        return await self.database.read(self.firm_id, lambda tx: tx.deliveries.count_unsettled())
 
     async def _settle_failure(self, letter: Letter, reason: str, *, permanent: bool) -> Outcome:
         now = self.now()
@@ -164,7 +164,7 @@ def settle_sent(tx: Transaction, sent: Sequence[Sent]) -> list[bool]:
     for each in sent:
         groups[each.token, each.at.replace(microsecond=0)].append(each)
     settled = sum(
-        tx.outbox.sent([each.delivery_id for each in group], token, max(each.at for each in group))
+        tx.outbox.mark_sent([each.delivery_id for each in group], token, max(each.at for each in group))
         for (token, _), group in groups.items()
     )
     if len(sent) > 1 and settled < len(sent):

@@ -177,4 +177,6 @@ def _first(tx: Transaction, query: LeadQuery) -> UUID | None:
 
 def _trouble(tx: Transaction, now: datetime) -> Trouble:
     since = tx.deliveries.waiting_since()
-    return Trouble(tx.deliveries.failed(COUNT_MAX), since if since is not None and since < now - LATE_AFTER else None)
+    return Trouble(
+        tx.deliveries.count_failed(COUNT_MAX), since if since is not None and since < now - LATE_AFTER else None
+    )

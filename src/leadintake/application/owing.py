@@ -81,7 +81,7 @@ class Owing:
         owed: Counter[str | None] = Counter()
         # In one order, as counting may take a lock: else two would each wait for what the other has.
         for mailbox, cap in sorted(counted.items(), key=lambda each: (each[0] is None, each[0])):
-            owed[mailbox] = tx.outbox.confirmations(now - cap.period, mailbox, cap.count)
+            owed[mailbox] = tx.outbox.count_confirmations(now - cap.period, mailbox, cap.count)
         over: set[UUID] = set()
         for lead_id, each in caps.items():
             if any(owed[mailbox] >= cap.count for mailbox, cap in each):

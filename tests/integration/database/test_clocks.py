@@ -98,4 +98,4 @@ async def test_a_clock_jumps_while_a_mail_is_under_way(machine: Machines, jump: 
 
     assert again == []
     assert jumping.mailer.sent == [letter]
-    assert await other.dispatch.unsettled() == {}
+    assert await other.dispatch.count_unsettled() == {}

@@ -44,7 +44,7 @@ async def test_sent_once(practice: Practice) -> None:
     assert len(practice.mailer.sent) == 1
     assert (await confirmation(practice)).sent_at == NOW
     assert await practice.dispatch.next_due() is None
-    assert await practice.dispatch.unsettled() == {}
+    assert await practice.dispatch.count_unsettled() == {}
 
 
 @pytest.mark.attack(171)
@@ -63,7 +63,7 @@ async def test_five_days_of_trying(practice: Practice) -> None:
     assert tries == given_up.attempts == 29
     assert NOW + timedelta(days=4) < practice.clock.at < NOW + GIVE_UP_AFTER
     assert (given_up.status, given_up.last_error) == (Status.FAILED, "451 try again")
-    assert await practice.dispatch.unsettled() == {Status.FAILED: 1}
+    assert await practice.dispatch.count_unsettled() == {Status.FAILED: 1}
     assert await failures(practice) == 1
 
 
@@ -150,7 +150,7 @@ async def test_nobody_can_be_told(practice: Practice) -> None:
     for _ in range(3):
         await practice.send_due()
 
-    assert await practice.dispatch.unsettled() == {Status.FAILED: 3}
+    assert await practice.dispatch.count_unsettled() == {Status.FAILED: 3}
 
 
 @pytest.mark.long
@@ -212,7 +212,7 @@ async def test_one_lost_claim_is_nobody_elses(practice: Practice) -> None:
     outcomes = await asyncio.gather(*(practice.dispatch.deliver(each) for each in claimed))
 
     assert [outcome.is_settled for outcome in outcomes] == [True, False, True, True]
-    assert await practice.dispatch.unsettled() == {}
+    assert await practice.dispatch.count_unsettled() == {}
 
 
 async def test_erased_on_the_way(practice: Practice) -> None:
@@ -226,7 +226,7 @@ async def test_erased_on_the_way(practice: Practice) -> None:
         await practice.dispatch.deliver(letter)
 
     assert (await practice.desk.events(admin, receipt.id))[-1].kind is EventKind.ERASED
-    assert await practice.dispatch.unsettled() == {}
+    assert await practice.dispatch.count_unsettled() == {}
 
 
 async def test_a_confirmation_that_fails_tells_nobody(practice: Practice) -> None:

@@ -28,7 +28,7 @@ DONE = LeadQuery(state=State.REACHED_OUT)
 FINE = Trouble(failed=0, late_since=None)
 
 BECOMES: dict[Status, Callable[[Transaction, UUID], object]] = {
-    Status.SENT: lambda tx, mail: tx.outbox.sent([mail], TOKEN, NOW),
+    Status.SENT: lambda tx, mail: tx.outbox.mark_sent([mail], TOKEN, NOW),
     Status.PENDING: lambda tx, mail: tx.outbox.postpone(mail, TOKEN, NOW + LEASE, "not now"),
     Status.FAILED: lambda tx, mail: tx.outbox.fail(mail, TOKEN, "never"),
     Status.SENDING: lambda _1, _2: None,
@@ -343,7 +343,7 @@ async def test_counting_failures_ends(practice: Practice) -> None:
         tx.outbox.claim(NOW, len(owed), TOKEN)
         for each in owed[1:]:
             tx.outbox.fail(each.id, TOKEN, "never")
-        tx.outbox.sent([owed[0].id], TOKEN, NOW)
+        tx.outbox.mark_sent([owed[0].id], TOKEN, NOW)
 
     await practice.database.write(FIRST_FIRM, work)
 

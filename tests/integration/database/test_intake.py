@@ -44,7 +44,7 @@ async def is_empty(practice: Practice) -> bool:
     """Whether nothing at all is stored but files."""
 
     def count_rows(tx: Transaction) -> int:
-        counts = tx.deliveries.unsettled_counts()
+        counts = tx.deliveries.count_unsettled()
         return sum(counts.values()) + len(tx.leads.paths_in_use(practice.files.kept))
 
     return not await practice.database.read(FIRST_FIRM, count_rows) and not await practice.leads()

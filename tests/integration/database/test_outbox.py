@@ -65,7 +65,7 @@ def settlements(token: UUID, number: int = 1) -> dict[str, Callable[[Transaction
     """The three ways to settle a claim, by what they make of the delivery."""
     found = delivery(number).id
     return {
-        Status.SENT: lambda tx: bool(tx.outbox.sent([found], token, NOW)),
+        Status.SENT: lambda tx: bool(tx.outbox.mark_sent([found], token, NOW)),
         Status.PENDING: lambda tx: tx.outbox.postpone(found, token, NOW + LEASE, "not now"),
         Status.FAILED: lambda tx: tx.outbox.fail(found, token, "never"),
     }
@@ -242,8 +242,8 @@ async def test_many_are_settled_as_sent(database: Database, lost: set[int]) -> N
         for number in lost:
             assert tx.outbox.postpone(delivery(number).id, ONE, NOW, "not now")
 
-        assert tx.outbox.sent(ids, TWO, NOW) == 0
-        assert tx.outbox.sent(ids, ONE, NOW) == 9 - len(lost)
+        assert tx.outbox.mark_sent(ids, TWO, NOW) == 0
+        assert tx.outbox.mark_sent(ids, ONE, NOW) == 9 - len(lost)
         assert {each.delivery_id.int for each in tx.outbox.claim(NOW, 100, TWO)} == lost
         raise TakenBack
 
@@ -340,7 +340,7 @@ async def test_what_is_unsettled(database: Database) -> None:
     for number, status in enumerate(settlements(ONE), 1):
         await database.write(FIRST_FIRM, settlements(ONE, number)[status])
 
-    counts = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.unsettled_counts())
+    counts = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.count_unsettled())
     found = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.unsettled(100))
 
     assert counts == {Status.PENDING: 1, Status.SENDING: 1, Status.FAILED: 1, Status.HELD: 1}
@@ -359,7 +359,7 @@ async def test_what_became_of_the_mails(database: Database) -> None:
     for number in (1, 2):
         await database.write(FIRST_FIRM, settlements(ONE, number)[Status.FAILED])
 
-    failed = await database.read(FIRST_FIRM, lambda tx: [tx.deliveries.failed(most) for most in (0, 1, 2, 9)])
+    failed = await database.read(FIRST_FIRM, lambda tx: [tx.deliveries.count_failed(most) for most in (0, 1, 2, 9)])
     statuses = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.statuses([lead(1).id, lead(2).id]))
     none = await database.read(FIRST_FIRM, lambda tx: tx.deliveries.statuses([]))
 
@@ -405,7 +405,7 @@ async def test_confirmations_are_counted(database: Database) -> None:
     await claim(database, limit=1)
 
     async def count(since: datetime, mailbox: str | None, at_most: int = 9) -> int:
-        return await database.read(FIRST_FIRM, lambda tx: tx.outbox.confirmations(since, mailbox, at_most))
+        return await database.read(FIRST_FIRM, lambda tx: tx.outbox.count_confirmations(since, mailbox, at_most))
 
     assert await count(NOW - MOMENT, "ada@client.example") == 2
     assert await count(NOW, "ada@client.example") == 1

@@ -303,7 +303,7 @@ async def test_an_interrupted_submission(path: Path, spy: Spy) -> None:
             spy.at_begin = lambda driver: driver.set_progress_handler(None, 0)
             if not isinstance(answer, Unavailable):
                 break
-            assert await database.read(FIRST_FIRM, lambda tx: tx.deliveries.unsettled_counts()) == {}
+            assert await database.read(FIRST_FIRM, lambda tx: tx.deliveries.count_unsettled()) == {}
             assert await practice.leads() == []
         [lead] = await practice.leads()
 

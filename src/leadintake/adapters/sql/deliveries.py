@@ -78,11 +78,11 @@ class SqlDeliveries:
         rows += self._connection.execute(BY_ITSELF.where(*asked), {"firm": self._firm_id, "most": limit - len(rows)})
         return [OwedMail(_view(row), row.lead_id, row.reference, f"{row.first_name} {row.last_name}") for row in rows]
 
-    def unsettled_counts(self) -> dict[Status, int]:
+    def count_unsettled(self) -> dict[Status, int]:
         """How many deliveries are in each status but `sent`."""
         return {Status(status): count for status, count in self._connection.execute(COUNTS, {"firm": self._firm_id})}
 
-    def failed(self, at_most: int) -> int:
+    def count_failed(self, at_most: int) -> int:
         """Count up to `at_most` deliveries that failed, a confirmation only until somebody has reached out."""
         return self._connection.scalar(FAILED, {"firm": self._firm_id, "most": at_most}) or 0
 

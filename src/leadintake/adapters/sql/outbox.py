@@ -66,7 +66,7 @@ class SqlOutbox:
         """Owe deliveries, each because of an event, of which this is the id."""
         insert(self._connection, deliveries, [self._row(delivery, event_id) for delivery, event_id in owed])
 
-    def confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
+    def count_confirmations(self, since: datetime, mailbox: str | None, at_most: int) -> int:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count.
 
         All of them are counted by way of their leads, oldest first, whose index by time is there anyway. Where others
@@ -107,7 +107,7 @@ class SqlOutbox:
         letters = claims.letters(self._connection, claim)
         return [replace(one, is_rescued=True) if one.delivery_id in rescued else one for one in letters]
 
-    def sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
+    def mark_sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:
         """Mark deliveries as sent that were claimed together; returns how many, without those whose claim was lost."""
         settled = 0
         for some in batches(delivery_ids):

@@ -130,7 +130,7 @@ async def _retention(app: App, settings: Settings) -> list[Finding]:
 
 async def _outbox(app: App, who: Operator) -> list[Finding]:
     """Whoever is to be told is being told."""
-    counts = await app.dispatch.unsettled()
+    counts = await app.dispatch.count_unsettled()
     summary = ", ".join(f"{count:,} {status}" for status, count in counts.items())
     findings = [Finding("outbox", Verdict.NOTE if summary else Verdict.OK, summary or "nothing waits")]
     trouble = await app.inbox.trouble(who)

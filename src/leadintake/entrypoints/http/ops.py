@@ -86,7 +86,7 @@ async def metrics(request: AnyRequest) -> Response[bytes]:
     here = serving(request)
     redis_unavailable.set(not await _answers(here.counts.ping))
     try:
-        counts = await here.app.dispatch.unsettled()
+        counts = await here.app.dispatch.count_unsettled()
         for status in set(Status) - {Status.SENT}:
             outbox.labels(status).set(counts.get(status, 0))
     except Unavailable:  # The other figures are wanted most when something fails; old ones are taken for new.
