@@ -29,7 +29,7 @@ from leadintake.domain.suspicion import Reason
 PASSWORD = "correct horse battery"
 OPERATOR = Operator(FIRST_FIRM)
 SWEEP_AFTER = LEASE
-SOONEST = timedelta(seconds=3)
+FASTEST_PERSON = timedelta(seconds=3)
 
 
 def parse_address(raw: str) -> str:
@@ -67,7 +67,7 @@ class Practice:
             database=self.database,
             files=self.files,
             kinds=frozenset({Kind.PDF}),
-            soonest=SOONEST,
+            fastest_person=FASTEST_PERSON,
             owing=self.owing,
             address=parse_address,
             now=self.clock,

@@ -26,7 +26,7 @@ from leadintake.domain.errors import (
 from leadintake.domain.events import Event
 from leadintake.domain.lead import Lead, Notice, Resume
 from leadintake.domain.resume import Kind, accept, display_name
-from leadintake.domain.suspicion import Reason, Way, suspicion
+from leadintake.domain.suspicion import FormTrace, Reason, suspicion
 
 KEY_LIFETIME = timedelta(hours=24)
 """How long an Idempotency-Key is remembered."""
@@ -58,11 +58,11 @@ class Form:
     notice: Notice | None = None
     trap: str | None = None
 
-    def way(self, now: datetime) -> Way | None:
-        """How the form came back, if it is the page's."""
+    def trace(self, now: datetime) -> FormTrace | None:
+        """How the form was filled in, if it is the page's."""
         if self.trap is None:
             return None
-        return Way(bool(self.trap.strip()), now - self.notice.shown_at if self.notice else None)
+        return FormTrace(bool(self.trap.strip()), now - self.notice.shown_at if self.notice else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Enquiry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """Takes submissions of these kinds of files. What comes back within `soonest` is suspicious.
+    """Takes submissions of these kinds of files. What comes back within `fastest_person` is suspicious.
 
     `wake` tells the worker that there is something to send; `on_quarantine` hears of what went to quarantine, and why.
     """
@@ -85,7 +85,7 @@ class Intake:
     database: Database
     files: FileStore
     kinds: frozenset[Kind]
-    soonest: timedelta
+    fastest_person: timedelta
     owing: Owing
     address: Callable[[str], str]
     now: Clock
@@ -113,7 +113,7 @@ class Intake:
             resume=resume,
             created_at=now,
             updated_at=now,
-            quarantine=suspicion(first_name, last_name, form.way(now), self.soonest),
+            quarantine=suspicion(first_name, last_name, form.trace(now), self.fastest_person),
         )
         try:
             receipt = await self._store(Enquiry(lead, form.notice, key))

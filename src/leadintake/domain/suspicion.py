@@ -28,29 +28,31 @@ ADDRESS = re.compile(r"://(?:www\.)?|www\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a form of the page came back.
+class FormTrace:
+    """How a form of the page was filled in, as far as that shows.
 
-    `is_trapped` says that its trap was filled in: a field that people neither see nor reach. `waited` is the time since
-    it was shown, None where its ticket is not ours.
+    `is_trapped` says that something is in its trap, or honeypot: a field that people neither see nor reach. `waited` is
+    the time since it was shown, None where its ticket is not ours.
     """
 
     is_trapped: bool
     waited: timedelta | None
 
 
-def suspicion(first_name: str, last_name: str, way: Way | None, soonest: timedelta) -> tuple[Reason, ...]:
+def suspicion(
+    first_name: str, last_name: str, trace: FormTrace | None, fastest_person: timedelta
+) -> tuple[Reason, ...]:
     """Return why a submission belongs in quarantine; nothing where it does not.
 
-    `way` is None for what came by the API, where only the names can be judged. Nobody fills in the form within
-    `soonest`; a form from the future only shows that the clocks of two servers differ.
+    `trace` is None for what came by the API, where only the names can be judged. Nobody fills in the form within
+    `fastest_person`; a form from the future only shows that the clocks of two servers differ.
     """
     found = set()
-    if way is not None and way.is_trapped:
+    if trace is not None and trace.is_trapped:
         found.add(Reason.TRAP)
-    if way is not None and way.waited is None:
+    if trace is not None and trace.waited is None:
         found.add(Reason.NO_TICKET)
-    if way is not None and way.waited is not None and timedelta() <= way.waited < soonest:
+    if trace is not None and trace.waited is not None and timedelta() <= trace.waited < fastest_person:
         found.add(Reason.TOO_FAST)
     names = unicodedata.normalize("NFKC", f"{first_name} {last_name}").casefold()
     if links := len(ADDRESS.findall(names)):

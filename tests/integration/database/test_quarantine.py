@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.practice import SOONEST, Practice
+from tests.practice import FASTEST_PERSON, Practice
 from tests.records import NOW
 
 from leadintake.application.database import LeadQuery, Position
@@ -55,7 +55,7 @@ async def test_nothing_goes_out(practice: Practice) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waited", "reasons"), [(timedelta(), [Reason.TOO_FAST]), (SOONEST, []), (timedelta(days=3), [])]
+    ("waited", "reasons"), [(timedelta(), [Reason.TOO_FAST]), (FASTEST_PERSON, []), (timedelta(days=3), [])]
 )
 async def test_haste(practice: Practice, waited: timedelta, reasons: list[Reason]) -> None:
     """Whoever takes the time that people take is no robot."""

@@ -64,7 +64,7 @@ async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[
                 database=database,
                 files=files,
                 kinds=settings.resume_types,
-                soonest=settings.form_seconds,
+                fastest_person=settings.form_seconds,
                 owing=owing,
                 address=parse_address,
                 now=now,

@@ -30,7 +30,7 @@ KEPT_FOR_BACK = {"Cache-Control": "private, no-cache"}
 """Of the empty form: who comes back to it finds the same ticket, so that sending it again is safe."""
 
 TRAP = "remark"
-"""The field that people do not see. Its name tempts robots, and means nothing to what fills in forms for people."""
+"""The honeypot. Its name tempts robots, means nothing to what fills in forms for people, and people do not see it."""
 
 MOST_RESUMES = 10
 """So many times the largest resume is read before one that is too large is refused, else the browser says nothing."""
