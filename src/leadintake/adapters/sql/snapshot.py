@@ -56,7 +56,7 @@ async def of_postgres(url: str, to: Path, report: Callable[[int, int], None]) ->
                         report(done, total)
 
 
-def lay_up(path: Path, why: str) -> int:
+def quiesce(path: Path, why: str) -> int:
     """Make of a copy what may be used at any later time: nothing goes out unasked, and nobody is signed in.
 
     Returns how many deliveries are held because of that. The copy is one durable file afterwards, in which nothing is
@@ -64,7 +64,7 @@ def lay_up(path: Path, why: str) -> int:
     """
     hold = sa.update(deliveries).where(deliveries.c.status.in_(UNDER_WAY))
     held = hold.values(status=Status.HELD.value, due_at=None, claim_token=None, last_error=why)
-    with _telling(path):
+    with _failures_as_refused(path):
         with engine(path, "BEGIN IMMEDIATE").begin() as connection:
             count = connection.execute(held).rowcount
             connection.execute(sa.delete(sessions))
@@ -78,7 +78,7 @@ def lay_up(path: Path, why: str) -> int:
 @contextmanager
 def _appearing(path: Path) -> Iterator[Path]:
     """A file to write, for this user only. Complete and durable it gets the name, which nothing may have yet."""
-    with _telling(path), TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    with _failures_as_refused(path), TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         draft = Path(folder) / path.name
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         yield draft
@@ -88,7 +88,7 @@ def _appearing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def _failures_as_refused(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, sa.exc.DBAPIError) as error:

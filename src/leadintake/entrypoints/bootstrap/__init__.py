@@ -41,7 +41,7 @@ async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[
 
     `wake` is called, in the event loop, when there is something to send.
     """
-    found = await schema.found(settings)
+    found = await schema.compare(settings)
     if found is not Schema.CURRENT:
         raise NotReady(found.value)
     secret_keys = keys.secret_keys(settings)

@@ -23,15 +23,15 @@ async def prepare(source: Settings, target: Settings) -> int:
     if problems:
         raise NotReady(f"The database to copy is damaged: {problems[0]}. Run `leadintake doctor`.")
     if target.postgres_url:
-        async with schema.alone(target):
-            if await schema.found(target) is Schema.NEWER:
+        async with schema.migration_lock(target):
+            if await schema.compare(target) is Schema.NEWER:
                 raise NotReady(Schema.NEWER.value)
             await schema.migrate(target)
             await copying.check_empty(target.postgres_url)
     elif target.database_path.exists():
         raise Refused(f"There is a database already: {target.database_path.absolute()}. Name an empty data folder.")
     else:
-        schema.check_no_rest(target)
+        schema.check_no_orphaned_log(target)
     return leads(source)
 
 
@@ -51,18 +51,18 @@ async def rows(source: Settings, target: Settings, report: Callable[[int, int], 
     from leadintake.adapters.sql import copying, snapshot
 
     if target.postgres_url:
-        async with schema.alone(target):
+        async with schema.migration_lock(target):
             return await copying.copy(source.database_path, target.postgres_url, report)
     if source.postgres_url:
-        with schema.telling(source):
+        with schema.failures_as_not_ready(source):
             await snapshot.of_postgres(source.postgres_url, target.database_path, report)
     else:
         snapshot.of_sqlite(source.database_path, target.database_path)
     return sum(copying.count(target.database_path).values())
 
 
-def lay_up(copy: Settings, why: str) -> int:
+def quiesce(copy: Settings, why: str) -> int:
     """Hold what a copied SQLite database would send, and end all sessions in it; returns how many mails are held."""
     from leadintake.adapters.sql import snapshot
 
-    return snapshot.lay_up(copy.database_path, why)
+    return snapshot.quiesce(copy.database_path, why)

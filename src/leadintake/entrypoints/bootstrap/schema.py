@@ -47,12 +47,12 @@ def prepare(settings: Settings) -> None:
     """Make the data folder and an empty SQLite database where there are none, so that only this user can read them."""
     if not settings.postgres_url:
         make_data_dir(settings)
-        check_no_rest(settings)
+        check_no_orphaned_log(settings)
         with suppress(FileExistsError):
             os.close(os.open(settings.database_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def check_no_rest(settings: Settings) -> None:
+def check_no_orphaned_log(settings: Settings) -> None:
     """Raise NotReady where a SQLite database is gone and its log is not: SQLite would write that to the next one."""
     database = settings.database_path.absolute()
     for log in (Path(f"{database}-wal"), Path(f"{database}-journal")):
@@ -60,7 +60,7 @@ def check_no_rest(settings: Settings) -> None:
             raise NotReady(f"There is no {database}, but {log.name} is there, with the last leads. Move it elsewhere.")
 
 
-async def found(settings: Settings) -> Schema:
+async def compare(settings: Settings) -> Schema:
     """Compare the database with this version, without making one; raises NotReady."""
     if not settings.postgres_url and not settings.database_path.exists():
         return Schema.NONE
@@ -105,7 +105,7 @@ async def clock(settings: Settings) -> datetime:
 
 
 @asynccontextmanager
-async def alone(settings: Settings) -> AsyncIterator[None]:
+async def migration_lock(settings: Settings) -> AsyncIterator[None]:
     """Let no other process make or migrate the database meanwhile; others wait. Raises NotReady.
 
     With SQLite the lock of the data folder sees to that (leadintake.entrypoints.lock).
@@ -115,13 +115,13 @@ async def alone(settings: Settings) -> AsyncIterator[None]:
         return
     from leadintake.adapters.sql import postgres  # noqa: PLC0415 - SQLite does not need what takes long to import
 
-    with telling(settings):
+    with failures_as_not_ready(settings):
         async with postgres.locked(settings.postgres_url):
             yield
 
 
 @contextmanager
-def telling(settings: Settings) -> Iterator[None]:
+def failures_as_not_ready(settings: Settings) -> Iterator[None]:
     """Turn what goes wrong between here and PostgreSQL, if that is the database, into NotReady."""
     if not settings.postgres_url:
         yield
@@ -145,7 +145,7 @@ async def _run(settings: Settings, work: Callable[[sa.Connection], T], *, in_wal
     if settings.postgres_url:
         from leadintake.adapters.sql import postgres  # noqa: PLC0415 - as above
 
-        with telling(settings):
+        with failures_as_not_ready(settings):
             async with postgres.opened(settings.postgres_url) as opened:
                 return await opened.run_sync(checked)
     try:

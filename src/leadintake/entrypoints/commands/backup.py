@@ -56,7 +56,7 @@ def backup(folder: Path) -> None:
 
 async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wrong]]:
     """Make a backup; returns what it holds, and what is wrong with each file that it should hold and does not."""
-    if (found := await schema.found(settings)) is not Schema.CURRENT:
+    if (found := await schema.compare(settings)) is not Schema.CURRENT:
         raise NotReady(found.value)
     taken_at = datetime.now(UTC)
     with backup_folder.appearing(folder) as partial, TemporaryDirectory(prefix="leadintake-backup-") as work:
@@ -71,7 +71,7 @@ async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wron
             leads, bytes_, erased = await _forget_erased(copied, live)
             wrong = [one for one in failed if one.lead.id not in erased]
             missing = [one.lead for one in wrong]
-        held = copying.lay_up(copy, f"restored from a backup of {taken_at:%Y-%m-%d %H:%M:%S}Z")
+        held = copying.quiesce(copy, f"restored from a backup of {taken_at:%Y-%m-%d %H:%M:%S}Z")
         database_bytes, sha256 = backup_folder.copied(copy.database_path, partial / copy.database_path.name)
         manifest = Manifest(
             version=__version__,

@@ -68,7 +68,7 @@ def copy(to: str, files_to: str | None, *, hashes: bool) -> None:
     source = environment.read()
     if source.postgres_url:
         raise Refused("The database is PostgreSQL already. leadintake backup makes a copy of it.")
-    if (found := asyncio.run(schema.found(source))) is not Schema.CURRENT:
+    if (found := asyncio.run(schema.compare(source))) is not Schema.CURRENT:
         raise NotReady(found.value)
     target = replace(source, database_url=to, files=files_to or source.files)
     with held(source):

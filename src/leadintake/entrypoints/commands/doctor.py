@@ -49,7 +49,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     """It is there, of this version, undamaged, and keeps what it has committed."""
     version = ""
     try:
-        found = asyncio.run(schema.found(settings))
+        found = asyncio.run(schema.compare(settings))
         problems = [found.value]
         if found is Schema.CURRENT:
             version, problems = asyncio.run(schema.examine(settings))

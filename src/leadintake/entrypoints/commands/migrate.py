@@ -15,7 +15,7 @@ from leadintake.entrypoints.settings import Settings
 def migrate() -> None:
     """Bring the database to this version, and make it where there is none. The service must not run meanwhile."""
     settings = environment.read()
-    found = asyncio.run(schema.found(settings))
+    found = asyncio.run(schema.compare(settings))
     if found is Schema.NEWER:
         raise NotReady(found.value)
     if found is not Schema.CURRENT:
@@ -26,5 +26,5 @@ def migrate() -> None:
 
 
 async def _migrate(settings: Settings) -> None:
-    async with schema.alone(settings):
+    async with schema.migration_lock(settings):
         await schema.migrate(settings)

@@ -69,7 +69,7 @@ async def _take_database(copy: Settings, folder: Path, manifest: Manifest) -> No
     path = folder / copy.database_path.name
     if backup_folder.copied(path, copy.database_path) != (manifest.database_bytes, manifest.database_sha256):
         raise Refused(f"The backup is not whole: {path} is not what was backed up.")
-    if await schema.found(copy) is Schema.NEWER:
+    if await schema.compare(copy) is Schema.NEWER:
         raise NotReady("The backup was made by a newer version of leadintake. Install that one.")
     await schema.migrate(copy)
 

@@ -72,8 +72,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 async def _prepare(settings: Settings) -> str:
     """Make the database where there is none, and the first admin where there is nobody; returns who signs in."""
-    async with schema.alone(settings):
-        found = await schema.found(settings)
+    async with schema.migration_lock(settings):
+        found = await schema.compare(settings)
         if found is Schema.NONE:
             await schema.migrate(settings)
         elif found is not Schema.CURRENT:
