@@ -8,7 +8,7 @@ import pytest
 from tests.service import PASSWORD, Service, logged
 from tests.web import signed_in, text_of, visitor
 
-from leadintake.application.new_password import EASY
+from leadintake.application.password_rules import EASY
 
 NEW = "another battery staple"
 NO_ID = "00000000-0000-4000-8000-000000000000"

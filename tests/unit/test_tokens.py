@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadintake.adapters.security import JwtTokens, derive, new_password
+from leadintake.adapters.security import JwtTokens, derive, generate_password
 from leadintake.application.ports import Claims
 
 SECRET = bytes(range(32))
@@ -277,7 +277,7 @@ def test_every_text_has_a_fingerprint(secret: str) -> None:
 @pytest.mark.asvs("V6.3.2", "V6.4.1")
 def test_a_new_password_is_strong_and_easy_to_type() -> None:
     """It has 100 bits in four groups of digits and small letters, none of them easily taken for another."""
-    passwords = [new_password() for _ in range(200)]
+    passwords = [generate_password() for _ in range(200)]
 
     assert len(set(passwords)) == 200
     assert all(re.fullmatch("(?:[0-9a-hjkmnp-tv-z]{5}-){3}[0-9a-hjkmnp-tv-z]{5}", password) for password in passwords)

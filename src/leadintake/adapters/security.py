@@ -205,7 +205,7 @@ class RandomBits:
         return int.from_bytes(taken) >> size * 8 - count
 
 
-def new_password() -> str:
+def generate_password() -> str:
     """A password of 100 random bits, in groups without upper case and without letters that look like digits."""
     return "-".join("".join(secrets.choice(CROCKFORD.lower()) for _ in range(5)) for _ in range(4))
 

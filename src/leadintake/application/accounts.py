@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from leadintake.application.database import Database, Transaction
-from leadintake.application.new_password import check_new
+from leadintake.application.password_rules import check_password_rules
 from leadintake.application.ports import Claims, Clock, Passwords, Tokens
 from leadintake.application.views import SessionView
 from leadintake.domain.errors import (
@@ -176,7 +176,7 @@ class Accounts:
         """Raise Invalid unless this may be one's new password, after what is said to be the current one."""
         if new == current:
             raise Invalid(FieldError("new_password", "Choose another password than the one you have."))
-        await check_new(self.passwords, new, who.user.email, who.user.full_name, field="new_password")
+        await check_password_rules(self.passwords, new, who.user.email, who.user.full_name, field="new_password")
 
     async def change_password(self, who: Identity, current: str, new: str) -> None:
         """Change one's own password, which never runs out then, and end one's other sessions; raises Invalid."""

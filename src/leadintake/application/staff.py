@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from leadintake.application.database import Database, Transaction
-from leadintake.application.new_password import check_new
+from leadintake.application.password_rules import check_password_rules
 from leadintake.application.ports import Clock, Passwords
 from leadintake.application.views import UserView
 from leadintake.domain import values
@@ -31,7 +31,7 @@ class Staff:
     address: Callable[[str], str]
     now: Clock
     new_id: Callable[[], UUID]
-    new_password: Callable[[], str]
+    generate_password: Callable[[], str]
 
     async def everybody(self, who: Principal) -> list[UserView]:
         """All users of the firm."""
@@ -43,7 +43,7 @@ class Staff:
     ) -> tuple[UserView, str | None]:
         """Add a user; returns the password too where none was given and one was made. Raises Invalid or EmailTaken."""
         who.require(Permission.MANAGE_USERS)
-        chosen = self.new_password() if password is None else password
+        chosen = self.generate_password() if password is None else password
         now = self.now()
         (address, name), wrong = parsed(lambda: self.address(email), lambda: values.name(full_name, "full_name"))
         if wrong:
@@ -59,7 +59,7 @@ class Staff:
             password_expires_at=now + FIRST_PASSWORD_LIFETIME,
         )
         if password is not None:
-            await check_new(self.passwords, password, user.email, user.full_name)
+            await check_password_rules(self.passwords, password, user.email, user.full_name)
         password_hash = await self.passwords.hash(chosen)
         await self.database.write(who.firm_id, lambda tx: tx.people.add(user, password_hash))
         return view(user), chosen if password is None else None
@@ -91,14 +91,14 @@ class Staff:
         user = await self.find(who, email)
         if password is None:
             return (await self.renew_password(who, user.id))[1]
-        await check_new(self.passwords, password, user.email, user.full_name)
+        await check_password_rules(self.passwords, password, user.email, user.full_name)
         await self._set_password(who, user.id, password)
         return None
 
     async def renew_password(self, who: Principal, user_id: UUID) -> tuple[UserView, str]:
         """Set a password that is made, sign the user out, and return both; raises NotFound."""
         who.require(Permission.MANAGE_USERS)
-        password = self.new_password()
+        password = self.generate_password()
         return view(await self._set_password(who, user_id, password)), password
 
     async def end_sessions(self, who: Principal, email: str) -> int:

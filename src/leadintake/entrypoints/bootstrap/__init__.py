@@ -16,7 +16,7 @@ from leadintake.adapters.security import (
     JwtTokens,
     RandomBits,
     derive,
-    new_password,
+    generate_password,
 )
 from leadintake.adapters.sql.tables import FIRST_FIRM
 from leadintake.application.accounts import Accounts
@@ -76,7 +76,7 @@ async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[
             inbox=Inbox(database, now),
             desk=Desk(database, files, owing, now, wake),
             accounts=Accounts(FIRST_FIRM, database, passwords, tokens, now, new_id),
-            staff=Staff(database, passwords, parse_address, now, new_id, new_password),
+            staff=Staff(database, passwords, parse_address, now, new_id, generate_password),
             dispatch=Dispatch(FIRST_FIRM, database, mailer, owing, now, new_id, _jitter),
             retention=Retention(
                 firm_id=FIRST_FIRM,

@@ -7,7 +7,7 @@ from leadintake.domain.people import check_password
 EASY = "This password is easy to guess. Use four words or more that have nothing to do with each other, or with you."
 
 
-async def check_new(
+async def check_password_rules(
     passwords: Passwords, password: str, email: str, full_name: str, *, field: str = "password"
 ) -> None:
     """Raise Invalid for a password that is too short or long, widely used, or made of what is known about its owner.
