@@ -59,7 +59,7 @@ class Machine:
             async with app.files.receive() as upload:
                 await upload.write(pdf())
                 receipt, _ = await app.intake.submit(Form("Ada", "Lovelace", "ada@example.org", "cv.pdf"), upload)
-            return await app.database.read(app.intake.firm_id, lambda tx: tx.leads.view(receipt.id))
+            return await app.database.read(app.firm_id, lambda tx: tx.leads.view(receipt.id))
 
         return self.do(work)
 
@@ -69,9 +69,7 @@ class Machine:
         async def work(app: App) -> str:
             [letter] = [one for one in await app.dispatch.claim(10) if one.purpose is purpose]
             why = "550\x1b[2J no\tsuch"
-            await app.database.write(
-                app.intake.firm_id, lambda tx: tx.outbox.fail(letter.delivery_id, letter.token, why)
-            )
+            await app.database.write(app.firm_id, lambda tx: tx.outbox.fail(letter.delivery_id, letter.token, why))
             return str(letter.delivery_id)
 
         return self.do(work)

@@ -23,7 +23,7 @@ from tests.secrecy import note
 from leadintake.adapters.security import Argon2Passwords
 from leadintake.application.app import App
 from leadintake.application.database import Transaction
-from leadintake.domain.people import Operator, Role
+from leadintake.domain.people import Role
 from leadintake.entrypoints import bootstrap, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
@@ -80,8 +80,7 @@ class Service:
 
     def add_user(self, email: str, role: Role = Role.ATTORNEY, full_name: str = "Grace Hopper") -> None:
         """A user whose password is PASSWORD."""
-        operator = Operator(self.app.intake.firm_id)
-        self.run(self.app.staff.add(operator, email, full_name, role, PASSWORD))
+        self.run(self.app.staff.add(self.app.operator, email, full_name, role, PASSWORD))
 
     def let_run_out(self, email: str) -> None:
         """Have it that somebody else set the user's password, and that it was not changed in time."""
@@ -91,7 +90,7 @@ class Service:
             assert found
             tx.people.set_password(found[0].id, found[1], expires_at=found[0].created_at)
 
-        self.run(self.app.database.write(self.app.intake.firm_id, work))
+        self.run(self.app.database.write(self.app.firm_id, work))
 
     def sign_in(self, email: str) -> httpx.Client:
         """A client of a user."""
@@ -110,9 +109,7 @@ class Service:
 
     def stored(self) -> tuple[int, list[str]]:
         """How many leads there are, and the files in the uploads folder: what a refused submission must not change."""
-        count = self.run(
-            self.app.database.read(self.app.intake.firm_id, lambda tx: len(tx.leads.paths_in_use(self.files())))
-        )
+        count = self.run(self.app.database.read(self.app.firm_id, lambda tx: len(tx.leads.paths_in_use(self.files()))))
         return count, self.files()
 
     def files(self) -> list[str]:

@@ -72,7 +72,7 @@ def test_they_are_listed_and_found(machine: Machine) -> None:
                 assert [mail.status for mail in tx.deliveries.of_lead(lead.id)] == [Status.SENT] * 2
             assert tx.outbox.next_due() is None
 
-        await app.database.read(app.intake.firm_id, work)
+        await app.database.read(app.firm_id, work)
 
     machine.do(look)
 

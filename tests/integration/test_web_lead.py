@@ -105,7 +105,7 @@ def test_a_long_timeline(attorney: httpx.Client, service: Service, path: str) ->
         for _ in range(EVENTS_SHOWN):
             tx.events.add(Event(lead_id, EventKind.RESUME_OPENED, datetime.now(UTC), SYSTEM))
 
-    service.run(service.app.database.write(service.app.intake.firm_id, work))
+    service.run(service.app.database.write(service.app.firm_id, work))
     latest = attorney.get(f"{path}?state=all").raise_for_status().text
     [earlier] = re.findall(r'href="([^"]*before=[^"]*)#timeline"', latest)
     first = attorney.get(html.unescape(earlier)).raise_for_status().text

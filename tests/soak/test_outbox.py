@@ -17,7 +17,7 @@ from tests.soak.setups import SHORT_LEASE, OnPostgres, submit
 from tests.soak.store import Store
 
 from leadintake.application.intake import Form
-from leadintake.domain.people import Operator, Role
+from leadintake.domain.people import Role
 from leadintake.entrypoints.bootstrap import opened
 from leadintake.entrypoints.environment import load
 
@@ -128,9 +128,8 @@ async def _owe(deployment: Deployment, count: int) -> int:
     """Owe so many mails or a few more; returns how many."""
     people = 1 + ATTORNEYS + 1
     async with opened(load(deployment.environ, {}), lambda: None) as app:
-        operator = Operator(app.intake.firm_id)
         for number in range(ATTORNEYS):
-            await app.staff.add(operator, f"attorney-{number}@example.org", "Grace Hopper", Role.ATTORNEY)
+            await app.staff.add(app.operator, f"attorney-{number}@example.org", "Grace Hopper", Role.ATTORNEY)
 
         async def submit(number: int) -> None:
             async with app.files.receive() as upload:

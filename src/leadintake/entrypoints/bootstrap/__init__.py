@@ -59,6 +59,7 @@ async def opened(settings: Settings, wake: Callable[[], None]) -> AsyncIterator[
         tokens = JwtTokens(secret_keys, issuer=settings.base_url)
         owing = Owing(_mail_rules(settings), new_id)
         yield App(
+            firm_id=FIRST_FIRM,
             intake=Intake(
                 firm_id=FIRST_FIRM,
                 database=database,

@@ -16,7 +16,7 @@ from leadintake import __version__
 from leadintake.application.app import App
 from leadintake.application.views import UserView
 from leadintake.domain.errors import Invalid, Refused
-from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Operator, Role
+from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Role
 from leadintake.entrypoints import bootstrap, environment, garbage, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
@@ -80,14 +80,14 @@ async def _prepare(settings: Settings) -> str:
             raise NotReady(found.value)
         await schema.log_ahead(settings)
         async with bootstrap.opened(settings, lambda: None) as app:
-            users = await app.staff.everybody(Operator(app.accounts.firm_id))
+            users = await app.staff.everybody(app.operator)
             return _who_signs_in(users) if users else await _first_admin(app, settings.admin_email)
 
 
 async def _first_admin(app: App, email: str) -> str:
     """Add the first admin; returns the password with it, which nobody is told again."""
     try:
-        user, password = await app.staff.add(Operator(app.accounts.firm_id), email, ADMIN_NAME, Role.ADMIN)
+        user, password = await app.staff.add(app.operator, email, ADMIN_NAME, Role.ADMIN)
     except Invalid as error:
         raise BadSetting(f"LEADINTAKE_ADMIN_EMAIL is {email!r}: {error.errors[0].message}") from error
     days = FIRST_PASSWORD_LIFETIME.days

@@ -21,6 +21,6 @@ def run(work: Callable[[App, Operator], Awaitable[T]], settings: Settings | None
 
     async def session() -> T:
         async with opened(settings or environment.read(), lambda: None) as app:
-            return await work(app, Operator(app.accounts.firm_id))
+            return await work(app, app.operator)
 
     return asyncio.run(session())
