@@ -81,9 +81,6 @@ class Leads(Protocol):
     def paths_in_use(self, paths: Collection[str]) -> set[str]:
         """Which of these resume paths some lead refers to, of whatever firm."""
 
-    def began(self) -> datetime:
-        """When the database was made; a copy or a restored one is as old as what it came from."""
-
 
 class Events(Protocol):
     """The audit trail of one firm; events are added and read, never changed."""
@@ -135,6 +132,9 @@ class Transaction(Protocol):
     def submissions(self) -> Submissions: ...
     @property
     def people(self) -> People: ...
+
+    def database_created_at(self) -> datetime:
+        """When the database was made, for whatever firm; a copy or a restored one is as old as what it came from."""
 
 
 class Database(Protocol):

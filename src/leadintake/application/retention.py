@@ -37,16 +37,17 @@ class Retention:
         How old it is, its store's clock says too: by one that is ahead, what was just written would be old.
         """
         now = min(self.now(), await self.files.now())
-        async for stale in self.files.written(since=await self._began(), before=now - self.sweep_after):
+        created_at = await self._database_created_at()
+        async for stale in self.files.written(since=created_at, before=now - self.sweep_after):
             for path in await self._unused(stale):
                 yield path
 
-    async def strangers(self) -> AsyncIterator[str]:
+    async def older_files(self) -> AsyncIterator[str]:
         """Files that no lead refers to and that are older than the database: another one, perhaps lost, has the leads.
 
         No sweep takes them. Who starts with a new database beside the files of before would lose all of them.
         """
-        async for older in self.files.written(before=await self._began()):
+        async for older in self.files.written(before=await self._database_created_at()):
             for path in await self._unused(older):
                 yield path
 
@@ -59,8 +60,8 @@ class Retention:
                 removed += 1
         return removed
 
-    async def _began(self) -> datetime:
-        return await self.database.read(self.firm_id, lambda tx: tx.leads.began())
+    async def _database_created_at(self) -> datetime:
+        return await self.database.read(self.firm_id, lambda tx: tx.database_created_at())
 
     async def _unused(self, paths: list[str]) -> set[str]:
         return set(paths) - await self.database.read(self.firm_id, lambda tx: tx.leads.paths_in_use(paths))
@@ -86,7 +87,7 @@ class Retention:
                     erased += 1
         return erased
 
-    async def due(self, at_most: int) -> int:
+    async def count_expired(self, at_most: int) -> int:
         """How many leads `expire` would erase now, counted up to `at_most`."""
         if self.keep_for is None:
             return 0

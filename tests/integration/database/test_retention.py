@@ -51,11 +51,11 @@ async def test_no_clock_makes_a_young_file_old(practice: Practice, ahead: timede
 
 async def test_no_file_of_another_database_is_swept(practice: Practice) -> None:
     """What is older than the database has its lead elsewhere: nobody loses it who starts with a new database."""
-    began = await practice.database.read(FIRST_FIRM, lambda tx: tx.leads.began())
-    practice.files.kept["before.pdf"] = (b"", began - MOMENT)
-    practice.files.kept["since.pdf"] = (b"", began)
+    created_at = await practice.database.read(FIRST_FIRM, lambda tx: tx.database_created_at())
+    practice.files.kept["before.pdf"] = (b"", created_at - MOMENT)
+    practice.files.kept["since.pdf"] = (b"", created_at)
 
-    assert [path async for path in practice.retention.strangers()] == ["before.pdf"]
+    assert [path async for path in practice.retention.older_files()] == ["before.pdf"]
     assert await practice.retention.sweep() == 1
     assert practice.files.kept.keys() == {"before.pdf"}
 
@@ -277,10 +277,10 @@ async def test_what_is_due_is_told_before(forgetful: Practice) -> None:
     for _ in range(3):
         await answered(forgetful, user)
     await forgetful.submit()
-    early = await forgetful.retention.due(9)
+    early = await forgetful.retention.count_expired(9)
     forgetful.clock.advance(KEEP_FOR + MOMENT)
-    due = [await forgetful.retention.due(at_most) for at_most in (2, 9)]
-    unset = await replace(forgetful.retention, keep_for=None).due(9)
+    due = [await forgetful.retention.count_expired(at_most) for at_most in (2, 9)]
+    unset = await replace(forgetful.retention, keep_for=None).count_expired(9)
 
     assert (early, due, unset) == (0, [2, 3], 0)
     assert await forgetful.retention.expire() == 3

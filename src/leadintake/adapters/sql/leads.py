@@ -15,7 +15,6 @@ from leadintake.adapters.sql.tables import (
     IN_QUARANTINE,
     NOT_IN_QUARANTINE,
     deliveries,
-    firms,
     lead_words,
     leads,
     submissions,
@@ -147,11 +146,6 @@ class SqlLeads:
         """Which of these resume paths some lead refers to, of whatever firm."""
         used = sa.select(leads.c.resume_path).where(leads.c.resume_path.in_(paths))
         return set(self._connection.scalars(used))
-
-    def began(self) -> datetime:
-        """When the database was made; a copy or a restored one is as old as what it came from."""
-        began: datetime = self._connection.execute(sa.select(sa.func.min(firms.c.created_at))).scalar_one()
-        return began
 
     def _one(self, statement: sa.Select[tuple[object, ...]], lead_id: UUID) -> sa.Row[tuple[object, ...]]:
         row = self._connection.execute(statement, {"firm": self._firm_id, "lead": lead_id}).one_or_none()

@@ -1,5 +1,6 @@
 """One transaction of one firm, whatever the database."""
 
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from leadintake.adapters.sql.leads import SqlLeads
 from leadintake.adapters.sql.outbox import SqlOutbox
 from leadintake.adapters.sql.people import SqlPeople
 from leadintake.adapters.sql.submissions import SqlSubmissions
+from leadintake.adapters.sql.tables import firms
 from leadintake.application.ports import Clock
 
 
@@ -30,3 +32,8 @@ class SqlTransaction:
         self.deliveries = SqlDeliveries(connection, firm_id, locks=locks)
         self.submissions = SqlSubmissions(connection, firm_id)
         self.people = SqlPeople(connection, firm_id, locks=locks)
+
+    def database_created_at(self) -> datetime:
+        """When the database was made, for whatever firm; a copy or a restored one is as old as what it came from."""
+        created_at: datetime = self.connection.execute(sa.select(sa.func.min(firms.c.created_at))).scalar_one()
+        return created_at

@@ -105,9 +105,9 @@ async def _files(app: App, settings: Settings, *, hashes: bool, fix: bool) -> li
     if not problems:
         how = "the bytes that were uploaded" if hashes else "a file of the right size"
         findings.append(Finding("files", Verdict.OK, f"{seen:,} leads, each with {how}"))
-    strangers = sum([1 async for _ in app.retention.strangers()])
-    if strangers:
-        detail = f"{strangers:,} files are older than the database, and belong to no lead of it. Is it the right one?"
+    older = sum([1 async for _ in app.retention.older_files()])
+    if older:
+        detail = f"{older:,} files are older than the database, and belong to no lead of it. Is it the right one?"
         findings.append(Finding("files", Verdict.WRONG, detail))
     without_lead = sum([1 async for _ in app.retention.orphans()])
     if without_lead and fix:
@@ -122,8 +122,8 @@ async def _retention(app: App, settings: Settings) -> list[Finding]:
     """How much goes when the service next looks, for whoever has just set or changed how long leads are kept."""
     if settings.retention_days is None:
         return []
-    due = await app.retention.due(MOST_EXPIRED)
-    count = f"{due:,} leads{' or more' if due == MOST_EXPIRED else ''}"
+    expired = await app.retention.count_expired(MOST_EXPIRED)
+    count = f"{expired:,} leads{' or more' if expired == MOST_EXPIRED else ''}"
     detail = f"{count} are erased when the service next looks: {settings.retention_days} days without a change."
     return [Finding("retention", Verdict.NOTE, detail)]
 
