@@ -18,9 +18,9 @@ from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
 from leadintake.entrypoints.web import tickets
+from leadintake.entrypoints.web.draining import DrainBody, read_texts
 from leadintake.entrypoints.web.form_words import LABELS, MISSING, NO_ADDRESS, resume_words
 from leadintake.entrypoints.web.pages import CSP, content_security_policy, page, redirect
-from leadintake.entrypoints.web.reading_on import ReadingOn, what_was_typed
 from leadintake.entrypoints.web.refusal import Refusal, refusal
 
 SENT_ALONG = ("submission", "notice")
@@ -53,7 +53,7 @@ async def send(request: AnyRequest) -> Response[Any]:
             receipt, _ = await intake.submit(form, upload, _idempotency_key(texts["submission"]))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, what was typed is not lost
         if isinstance(error, TooManyRequests | Unavailable) and not any(texts.values()):
-            await what_was_typed(request, texts)
+            await read_texts(request, texts)
         return _form(request, texts, refusal(request, error, texts))
     address = f"/received/{receipt.reference}/{tickets.make_proof(receipt.reference, keys)}"
     return redirect(request, address, _framed(request))
@@ -126,7 +126,7 @@ def routes(settings: Settings) -> Router:
     return Router(
         "/",
         route_handlers=[show, send, receipt],
-        middleware=[ReadingOn(most_bytes)],
+        middleware=[DrainBody(most_bytes)],
         request_max_body_size=most_bytes,
         include_in_schema=False,
     )

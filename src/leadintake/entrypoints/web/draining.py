@@ -20,7 +20,7 @@ LONGEST_SECONDS = 120
 """How long a refusal waits for the rest of what it refuses."""
 
 
-async def what_was_typed(request: AnyRequest, texts: dict[str, str]) -> None:
+async def read_texts(request: AnyRequest, texts: dict[str, str]) -> None:
     """Read the texts of a form of which nothing was read, as far as they come before its file."""
     with move_on_after(LONGEST_SECONDS), suppress(Refused, HTTPException):
         await read_form(pieces(request), boundary_of(header(request, "Content-Type") or ""), texts, _stop)
@@ -30,7 +30,7 @@ async def _stop(_file: bytes) -> None:
     raise TooLarge
 
 
-class ReadingOn(ASGIMiddleware):
+class DrainBody(ASGIMiddleware):
     """Reads and throws away what a handler left of a body, for so many bytes and seconds."""
 
     scopes = (ScopeType.HTTP,)

@@ -6,7 +6,7 @@ from typing import Any, cast
 from litestar.types import ASGIApp, HTTPRequestEvent, Message, Receive, Scope, Send
 
 from leadintake.entrypoints.errors import TooSlow
-from leadintake.entrypoints.web.reading_on import ReadingOn
+from leadintake.entrypoints.web.draining import DrainBody
 
 PIECE = b"x" * 10
 ANSWER: tuple[Any, ...] = ({"type": "http.response.start"}, {"type": "http.response.body"})
@@ -51,8 +51,8 @@ class Connection:
             for message in ANSWER:
                 await send(message)
 
-        reading_on = ReadingOn(**{"most_bytes": 1000, **limits})
-        handled = reading_on.handle(cast("Any", {}), self.receive, self.send, cast("ASGIApp", app))
+        draining = DrainBody(**{"most_bytes": 1000, **limits})
+        handled = draining.handle(cast("Any", {}), self.receive, self.send, cast("ASGIApp", app))
         asyncio.run(asyncio.wait_for(handled, 5))
         return self.answered_after
 
