@@ -29,10 +29,10 @@ async def question() -> Question:
 
 async def test_all_who_ask_at_once_share_an_answer(question: Question) -> None:
     """However long it takes, and whoever leaves meanwhile."""
-    asking = [asyncio.create_task(question.recent.to(question.ask)) for _ in range(3)]
+    asking = [asyncio.create_task(question.recent.get(question.ask)) for _ in range(3)]
     await asyncio.sleep(0)
     question.now += 10 * SHARED_SECONDS
-    asking.append(asyncio.create_task(question.recent.to(question.ask)))
+    asking.append(asyncio.create_task(question.recent.get(question.ask)))
     await asyncio.sleep(0)
     asking.pop(0).cancel()
     question.may_be_answered.set()
@@ -47,11 +47,11 @@ async def test_an_answer_grows_old(question: Question) -> None:
     answers = []
     for later in (0, SHARED_SECONDS * 0.9, SHARED_SECONDS * 0.1):
         question.now += later
-        answers.append(await question.recent.to(question.ask))
+        answers.append(await question.recent.get(question.ask))
     question.now += SHARED_SECONDS
     for _ in range(2):
         with pytest.raises(KeyError):
-            await question.recent.to(question.ask)
+            await question.recent.get(question.ask)
 
     assert answers == [True, True, False]
     assert question.asked == 3

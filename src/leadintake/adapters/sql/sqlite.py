@@ -135,7 +135,7 @@ class SqliteDatabase:
         except Exception as error:
             logger.exception("database_write_failed")
             self._disconnect()
-            if not _is_everybodys(error):
+            if not _is_database_failure(error):
                 return [error] * len(group)
             why = str(getattr(error, "orig", error))
         raise Unavailable from OSError(why)  # The cause itself is logged; its traceback would keep the connection open.
@@ -151,7 +151,7 @@ def _commit(connection: sa.Connection, group: Sequence[Job]) -> list[Any]:
         try:
             return _run_together(connection, group)
         except Exception as error:
-            if _is_everybodys(error):
+            if _is_database_failure(error):
                 raise
             transaction.rollback()
             if len(group) == 1:
@@ -181,7 +181,7 @@ def _run_alone(connection: sa.Connection, job: Job) -> Any:
     try:
         (result,) = job.work(SqlTransaction(connection, job.firm_id), [job.task])
     except Exception as error:
-        if _is_everybodys(error):
+        if _is_database_failure(error):
             raise
         sqlite.execute("ROLLBACK TO job")
         return error
@@ -203,6 +203,6 @@ def _each_by_itself(tx: SqlTransaction, works: Sequence[Callable[[SqlTransaction
     return [work(tx) for work in works]
 
 
-def _is_everybodys(error: Exception) -> bool:
-    """Whether nobody's work counts: the disk is full, the file broken, and SQLite may have ended the transaction."""
+def _is_database_failure(error: Exception) -> bool:
+    """Whether the disk is full or the file broken: SQLite may have ended the transaction, so nobody's work counts."""
     return isinstance(error, DBAPIError | sqlite3.Error | OSError) and not isinstance(error, IntegrityError)

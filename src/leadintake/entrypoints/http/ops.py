@@ -56,7 +56,7 @@ async def ready(request: AnyRequest) -> Health:
     here = serving(request)
     needed = {
         "database": _answers(here.app.database.ping),
-        "files": here.can_write_files.to(lambda: _answers(here.app.files.ping)),  # It writes, and anybody may ask.
+        "files": here.can_write_files.get(lambda: _answers(here.app.files.ping)),  # It writes, and anybody may ask.
     }
     checks = {**needed, "rate limits": _answers(here.counts.ping)} if here.settings.redis_url else needed
     answers = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))

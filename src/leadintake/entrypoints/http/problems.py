@@ -108,11 +108,11 @@ def answer(error: Exception, scope: Scope, base_url: str) -> Answer:
 
 def on_error(request: AnyRequest, error: Exception) -> Response[bytes]:
     """The framework's handler for every exception."""
-    found = answer(understood(error), request.scope, serving(request).settings.base_url)
+    found = answer(translated(error), request.scope, serving(request).settings.base_url)
     return Response(found.body, status_code=found.status, headers=found.headers, media_type=found.media_type)
 
 
-def understood(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
     """What the framework refused, in our words; every other error as it is."""
     if not isinstance(error, HTTPException) or error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return error

@@ -15,7 +15,7 @@ class RecentAnswer:
         self._asked_at = 0.0
         self._answer: asyncio.Future[bool] | None = None
 
-    async def to(self, ask: Callable[[], Awaitable[bool]]) -> bool:
+    async def get(self, ask: Callable[[], Awaitable[bool]]) -> bool:
         """Ask, unless somebody has just asked, or still does; raises what comes of that."""
         now = self._clock()
         if self._answer is None or (self._answer.done() and now >= self._asked_at + SHARED_SECONDS):

@@ -23,7 +23,7 @@ def on_error(request: AnyRequest, error: Exception) -> Response[Any]:
     """The framework's handler for every exception."""
     if not _is_for_a_page(request):
         return problems.on_error(request, error)
-    error = problems.understood(error)
+    error = problems.translated(error)
     if isinstance(error, MethodNotAllowed) and request.method == "GET" and request.url.path.startswith("/inbox/"):
         page_of_form = HAS_FORMS.match(request.url.path)
         return redirect(request, inside(page_of_form[0] if page_of_form else ""))

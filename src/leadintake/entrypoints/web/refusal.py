@@ -8,7 +8,7 @@ from leadintake.domain import values
 from leadintake.domain.errors import FieldError, Invalid, KeyReused, TooLarge, Unavailable, WrongKind
 from leadintake.entrypoints.errors import TooManyRequests, in_words
 from leadintake.entrypoints.http.multipart import FILE
-from leadintake.entrypoints.http.problems import explain, understood
+from leadintake.entrypoints.http.problems import explain, translated
 from leadintake.entrypoints.http.public import form_of
 from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.http.serving import serving
@@ -41,7 +41,7 @@ class Refusal:
 
 def refusal(request: AnyRequest, error: Exception, texts: dict[str, str]) -> Refusal:
     """What an error means for the form that it came from, of which these texts had arrived."""
-    error = understood(error)
+    error = translated(error)
     explained = explain(error, request.scope)
     status = explained.meaning.status
     wrong = {each.field: _message(each) for each in _faults(request, error, texts) if each.field in LABELS}
