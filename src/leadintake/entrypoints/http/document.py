@@ -1,9 +1,8 @@
 """The OpenAPI document. Litestar lists the calls; what it cannot know of them is told with `describe`, next to each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 from litestar import Litestar
@@ -31,7 +30,7 @@ from leadintake.entrypoints.http.guard import signed_in_manager
 from leadintake.entrypoints.http.problems import OAUTH_PREFIX, OAuthError, Problem
 from leadintake.entrypoints.http.reading import JSON, schema_of
 
-KEY = "description"
+PROBLEMS, DESCRIPTION = "problems", "description"
 REFERENCE = "#/components/schemas/{name}"
 Schema = dict[str, Any]
 
@@ -74,27 +73,25 @@ HEADERS: dict[int, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(TypedDict, total=False):
     """What a call takes and answers beyond what its signature says.
 
     `answers` are headers, and `content` replaces what the signature says of the body; both of the good answer.
     `redirect` says what Location leads to, where the answer may be elsewhere.
     """
 
-    problems: tuple[type[Refused], ...]
-    json: type[msgspec.Struct] | None = None
-    query: type[msgspec.Struct] | None = None
-    body: tuple[str, Schema] | None = None
-    headers: Mapping[str, Schema] = field(default_factory=dict)
-    answers: Mapping[str, str] = field(default_factory=dict)
-    content: Mapping[str, Schema] | None = None
-    redirect: str | None = None
+    json: type[msgspec.Struct]
+    query: type[msgspec.Struct]
+    body: tuple[str, Schema]
+    headers: Mapping[str, Schema]
+    answers: Mapping[str, str]
+    content: Mapping[str, Schema]
+    redirect: str
 
 
-def describe(*problems: type[Refused], **more: Any) -> dict[str, Any]:
-    """The `opt` of a route handler with its Description, without what its router, path and body imply."""
-    return {KEY: Description(problems, **more)}
+def describe(*problems: type[Refused], **more: Unpack[Description]) -> dict[str, Any]:
+    """The `opt` of a route handler with its problems and Description, without what its router, path and body imply."""
+    return {PROBLEMS: problems, DESCRIPTION: more}
 
 
 def document(handlers: Sequence[ControllerRouterHandler], prefix: str) -> Schema:
@@ -124,27 +121,26 @@ def document(handlers: Sequence[ControllerRouterHandler], prefix: str) -> Schema
 
 
 def _complete(operation: Schema, path: str, handler: HTTPRouteHandler) -> None:
-    described: Description = handler.opt.get(KEY) or Description(())
-    problems = {*described.problems, *_implied(path, handler, described)}
+    described: Description = handler.opt.get(DESCRIPTION, {})
+    problems = {*handler.opt.get(PROBLEMS, ()), *_implied(path, handler, described)}
     parameters = [
         {**parameter, "schema": {"type": "string", "format": "uuid"}} for parameter in operation.get("parameters", ())
     ]
-    if described.query:
-        parameters += [
-            _parameter("query", name, about) for name, about in schema_of(described.query)["properties"].items()
-        ]
-    parameters += [_parameter("header", name, about) for name, about in described.headers.items()]
+    if query := described.get("query"):
+        parameters += [_parameter("query", name, about) for name, about in schema_of(query)["properties"].items()]
+    parameters += [_parameter("header", name, about) for name, about in described.get("headers", {}).items()]
     if parameters:
         operation["parameters"] = parameters
-    if body := (JSON, schema_of(described.json)) if described.json else described.body:
+    json = described.get("json")
+    if body := (JSON, schema_of(json)) if json else described.get("body"):
         operation["requestBody"] = {"required": True, "content": {body[0]: {"schema": body[1]}}}
     if handler.resolve_before_request():
         operation["security"] = [{"OAuth2": []}]
     status, success = next((code, answer) for code, answer in operation["responses"].items() if code < "300")
-    success["headers"] = _headers(described.answers)
+    success["headers"] = _headers(described.get("answers", {}))
     success["description"] = HTTPStatus(int(status)).phrase
-    if described.content is not None:
-        success["content"] = {media_type: {"schema": schema} for media_type, schema in described.content.items()}
+    if "content" in described:
+        success["content"] = {media_type: {"schema": schema} for media_type, schema in described["content"].items()}
     operation["responses"] = {status: success, **_redirect(described), **_problems(path, problems)}
 
 
@@ -159,19 +155,19 @@ def _implied(path: str, handler: HTTPRouteHandler, described: Description) -> se
         implied.add(NotAllowed)
     if "{" in path:
         implied.add(NotFound)
-    if described.query:
+    if "query" in described:
         implied.add(Invalid)
-    if described.json:
+    if "json" in described:
         implied |= {Invalid, TooLarge, UnsupportedMediaType}
     return implied
 
 
 def _redirect(described: Description) -> dict[str, Schema]:
     """The answer that leads elsewhere, if there is one."""
-    if described.redirect is None:
+    if "redirect" not in described:
         return {}
-    found = HTTPStatus.FOUND
-    return {str(found.value): {"description": found.phrase, "headers": _headers({"Location": described.redirect})}}
+    found, headers = HTTPStatus.FOUND, _headers({"Location": described["redirect"]})
+    return {str(found.value): {"description": found.phrase, "headers": headers}}
 
 
 def _problems(path: str, problems: set[type[Refused]]) -> dict[str, Schema]:
