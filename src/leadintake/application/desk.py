@@ -119,17 +119,13 @@ class Desk:
         user.require(Permission.WORK_LEADS)
         await self._remove(user, lead_id, lambda lead: lead.discarded(by=user.actor, at=self.now()))
 
-    async def open_resume(self, user: User, lead_id: UUID) -> tuple[Resume, AsyncIterator[bytes]]:
-        """The resume and its bytes; writes down who opened it first. Raises NotFound or FileUnavailable."""
-        resume = await self._opened(user, lead_id)
-        return resume, await self.files.open(resume)
+    async def open_resume(
+        self, user: User, lead_id: UUID, *, by_link: bool = False
+    ) -> tuple[Resume, str | AsyncIterator[bytes]]:
+        """The resume and its bytes; or `by_link` an address that hands them out, where the store makes one.
 
-    async def link_resume(self, user: User, lead_id: UUID) -> str | tuple[Resume, AsyncIterator[bytes]]:
-        """An address of the resume, or what `open_resume` gives where the store makes none; writes down likewise."""
-        resume = await self._opened(user, lead_id)
-        return await self.files.link(resume) or (resume, await self.files.open(resume))
-
-    async def _opened(self, user: User, lead_id: UUID) -> Resume:
+        Writes down first who opened it. Raises NotFound or FileUnavailable.
+        """
         user.require(Permission.WORK_LEADS)
 
         def work(tx: Transaction) -> Resume:
@@ -137,7 +133,9 @@ class Desk:
             record(tx, lead.opened(by=user.actor, at=self.now()))
             return lead.resume
 
-        return await self.database.write(user.firm_id, work)
+        resume = await self.database.write(user.firm_id, work)
+        link = await self.files.link(resume) if by_link else None
+        return resume, link or await self.files.open(resume)
 
     async def events(self, user: User, lead_id: UUID, *, after: int = 0, limit: int | None = None) -> list[EventView]:
         """The timeline of a lead, also of one that was erased, from behind an event. Raises NotFound."""

@@ -193,6 +193,7 @@ async def test_opening_a_resume(practice: Practice) -> None:
     user = await practice.user()
     receipt, _ = await practice.submit(b"the bytes")
     resume, content = await practice.desk.open_resume(user, receipt.id)
+    assert not isinstance(content, str)
     sent = b"".join([chunk async for chunk in content])
     practice.files.kept.clear()
     with pytest.raises(FileUnavailable):
@@ -207,13 +208,13 @@ async def test_linking_to_a_resume(practice: Practice) -> None:
     """A store that makes links hands the file out itself, once the timeline says who opened it; others do as always."""
     user = await practice.user()
     receipt, _ = await practice.submit(b"the bytes")
-    found = await practice.desk.link_resume(user, receipt.id)
+    _, content = await practice.desk.open_resume(user, receipt.id, by_link=True)
     practice.files.address = "https://store.example"
-    link = await practice.desk.link_resume(user, receipt.id)
+    _, link = await practice.desk.open_resume(user, receipt.id, by_link=True)
     [path] = practice.files.kept
 
-    assert isinstance(found, tuple)
-    assert b"".join([chunk async for chunk in found[1]]) == b"the bytes"
+    assert not isinstance(content, str)
+    assert b"".join([chunk async for chunk in content]) == b"the bytes"
     assert link == f"https://store.example/{path}"
     assert await timeline(practice, user, receipt.id) == [EventKind.SUBMITTED] + [EventKind.RESUME_OPENED] * 2
 
@@ -286,7 +287,6 @@ VERBS: dict[str, Callable[[Practice, User], Awaitable[object]]] = {
     "view": lambda practice, user: practice.desk.view(user, UNKNOWN),
     "change": lambda practice, user: practice.desk.change(user, UNKNOWN, REACH_OUT),
     "open_resume": lambda practice, user: practice.desk.open_resume(user, UNKNOWN),
-    "link_resume": lambda practice, user: practice.desk.link_resume(user, UNKNOWN),
     "events": lambda practice, user: practice.desk.events(user, UNKNOWN),
     "deliveries": lambda practice, user: practice.desk.deliveries(user, UNKNOWN),
     "retry": lambda practice, user: practice.desk.retry(user, UNKNOWN),

@@ -170,17 +170,15 @@ async def resume(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
 async def hand_out(request: SignedIn, lead_id: UUID) -> Response[Any]:
     """The resume of a lead, as an attachment that runs nothing; raises NotFound or FileUnavailable."""
     here = serving(request)
-    desk = here.app.desk
-    found = await (desk.link_resume if here.settings.files_redirect else desk.open_resume)(request.user, lead_id)
-    if isinstance(found, str):
-        return Redirect(found)
-    about, content = found
+    found, content = await here.app.desk.open_resume(request.user, lead_id, by_link=here.settings.files_redirect)
+    if isinstance(content, str):
+        return Redirect(content)
     headers = {
-        "Content-Disposition": attachment(about.name),
-        "Content-Length": str(about.size),
+        "Content-Disposition": attachment(found.name),
+        "Content-Length": str(found.size),
         "Content-Security-Policy": "sandbox",
     }
-    return Stream(content, media_type=about.kind.media_type, headers=headers)
+    return Stream(content, media_type=found.kind.media_type, headers=headers)
 
 
 def _tagged(lead: LeadView) -> Response[LeadView]:
