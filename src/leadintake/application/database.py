@@ -5,7 +5,7 @@ with how many others in one commit is up to the database; so it changes nothing 
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -164,6 +164,12 @@ class Database(Protocol):
 
     async def ping(self) -> None:
         """Raise Unavailable unless the database answers."""
+
+
+def page_of(tx: Transaction, query: LeadQuery) -> tuple[list[LeadView], bool]:
+    """The leads of a query, and whether there are more. For that, one more than its limit is looked up."""
+    found = tx.leads.page(replace(query, limit=query.limit + 1))
+    return found[: query.limit], len(found) > query.limit
 
 
 async def by_itself(

@@ -1,11 +1,11 @@
 """Desk: what attorneys do with leads."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from leadintake.application.database import Database, LeadQuery, Position, Transaction
+from leadintake.application.database import Database, LeadQuery, Position, Transaction, page_of
 from leadintake.application.owing import Owing
 from leadintake.application.ports import Clock, FileStore
 from leadintake.application.record import record
@@ -61,16 +61,13 @@ class Desk:
         """The leads of a query, as `show` makes them up where they are read.
 
         What one thread has made is slow to go through for another: shown by whoever asked, a list of 50 takes a
-        twentieth more. One lead more than asked for is looked up, to know whether there is a next page.
+        twentieth more.
         """
         user.require(Permission.WORK_LEADS)
-        wider = replace(query, limit=query.limit + 1)
 
         def work(tx: Transaction) -> T:
-            found = tx.leads.page(wider)
-            items = found[: query.limit]
-            more = len(found) > query.limit
-            return show(Page(items, Position(items[-1].created_at, items[-1].id) if more else None))
+            items, has_more = page_of(tx, query)
+            return show(Page(items, Position(items[-1].created_at, items[-1].id) if has_more else None))
 
         return await self.database.read(user.firm_id, work)
 

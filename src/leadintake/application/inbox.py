@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.database import Database, LeadQuery, Position, Transaction
+from leadintake.application.database import Database, LeadQuery, Position, Transaction, page_of
 from leadintake.application.ports import Clock
 from leadintake.application.views import DeliveryView, EventView, LeadView, Mails, OwedMail
 from leadintake.domain.delivery import Status
@@ -79,19 +79,18 @@ class Inbox:
     now: Clock
 
     async def page(self, user: User, query: LeadQuery) -> InboxPage:
-        """The leads of a query. One more than asked for is looked up, to know whether there are more."""
+        """The leads of a query, and what a page tells beside them."""
         user.require(Permission.WORK_LEADS)
         now = self.now()
 
         def work(tx: Transaction) -> InboxPage:
-            found = tx.leads.page(replace(query, limit=query.limit + 1))
-            items = found[: query.limit]
+            items, has_more = page_of(tx, query)
             newest = tx.leads.page(LeadQuery(limit=1))
             quarantined = tx.leads.count(LeadQuery(quarantined=True, limit=COUNT_MAX))
-            is_whole = bool(query.words) and query.after is None and len(found) <= query.limit
+            is_whole = bool(query.words) and query.after is None and not has_more
             return InboxPage(
                 items=items,
-                has_more=len(found) > query.limit,
+                has_more=has_more,
                 mails=_mails(tx, [lead.id for lead in items]),
                 counts={state: tx.leads.count(LeadQuery(state=state, limit=COUNT_MAX)) for state in State},
                 quarantined=quarantined,
