@@ -19,8 +19,8 @@ from leadintake.application.views import LeadView
 from leadintake.domain.delivery import Purpose
 from leadintake.entrypoints.bootstrap import opened
 from leadintake.entrypoints.cli import main
-from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings.environment import load
 
 T = TypeVar("T")
 

@@ -29,8 +29,8 @@ from leadintake.domain.lead import State
 from leadintake.domain.people import Operator, Role
 from leadintake.domain.search import words
 from leadintake.entrypoints.bootstrap import opened
-from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings.environment import load
 
 T = TypeVar("T")
 

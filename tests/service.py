@@ -27,9 +27,9 @@ from leadintake.domain.people import Role
 from leadintake.entrypoints import bootstrap, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
-from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.http.connection import Connection
 from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings.environment import load
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from tests.service import PASSWORD, Service, form, running
 from leadintake.application.app import App
 from leadintake.domain.people import Role
 from leadintake.entrypoints.asgi import create_app
-from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings.environment import load
 
 ADMIN = "admin@example.org"
 ATTORNEY = "attorney@example.org"

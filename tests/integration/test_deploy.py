@@ -23,9 +23,9 @@ from leadintake.entrypoints.bootstrap import opened
 from leadintake.entrypoints.cli import main
 from leadintake.entrypoints.commands.serve import DRAIN_SECONDS
 from leadintake.entrypoints.commands.worker import GRACE
-from leadintake.entrypoints.environment import STORE_SECRETS, load
 from leadintake.entrypoints.http.public import ROOM_FOR_FIELDS
 from leadintake.entrypoints.settings import SETTINGS, Settings, name_of
+from leadintake.entrypoints.settings.environment import STORE_SECRETS, load
 from leadintake.entrypoints.web.form import MOST_RESUMES
 
 FOLDER = "/etc/leadintake"

@@ -15,11 +15,11 @@ from leadintake.domain.events import EventKind
 from leadintake.domain.resume import Flag, Kind
 from leadintake.domain.suspicion import POINTS
 from leadintake.entrypoints import asgi
-from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.errors import BY_SLUG
 from leadintake.entrypoints.http import admission, auth, guesses, lead_list, multipart, public, reading
 from leadintake.entrypoints.http.connection import HEAD_MAX_BYTES, HEAD_MAX_FIELDS, Connection
 from leadintake.entrypoints.settings import SETTINGS
+from leadintake.entrypoints.settings.environment import load
 
 PAGE = page("docs/http.md")
 ANY_ID = re.compile(r"\{\w+\}")

@@ -12,7 +12,7 @@ from tests.web import signed_in, visitor
 
 from leadintake.domain.people import Role
 from leadintake.entrypoints.asgi import create_app
-from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings.environment import load
 
 PAGE = page("docs/permissions.md")
 ROWS = {

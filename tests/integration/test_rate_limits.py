@@ -22,11 +22,11 @@ from tests.service import LOG, PASSWORD, form, running
 
 from leadintake.domain.errors import Unavailable
 from leadintake.entrypoints.asgi import create_app
-from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.errors import TooManyRequests
 from leadintake.entrypoints.http.rate_limits import Counts, Megabytes, MemoryCounts, RateLimit
 from leadintake.entrypoints.http.redis_counts import RedisCounts
 from leadintake.entrypoints.settings import BadSetting
+from leadintake.entrypoints.settings.environment import load
 
 KEY = bytes(32)
 SECRET_KEY = "for-the-processes-of-one-service-alone"
@@ -374,7 +374,7 @@ def test_what_is_not_used_is_not_imported() -> None:
     code = """
 import sys
 from leadintake.entrypoints.asgi import create_app
-from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings.environment import load
 create_app(load({}, {}))
 sys.exit(bool({"redis", "asyncpg", "obstore", "aiosmtplib", "alembic", "zxcvbn"} & sys.modules.keys()))
 """

@@ -14,7 +14,7 @@ from tests.supplies import document, operations
 from tests.web import signed_in
 
 from leadintake.domain.people import Role
-from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings.environment import load
 from leadintake.entrypoints.web import form as form_page
 from leadintake.entrypoints.web import routes
 

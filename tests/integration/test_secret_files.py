@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.settings import BadSetting
+from leadintake.entrypoints.settings.environment import load
 
 SECRET = "kW9vX2mQ7pLr4sT8uYzB1cD3eF5gH6jK"
 TOKEN = "s3cret-for-metrics"

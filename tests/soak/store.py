@@ -17,7 +17,7 @@ from obstore.store import S3Store
 
 from leadintake.application.app import App
 from leadintake.entrypoints.bootstrap import opened
-from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings.environment import load
 
 
 @dataclass(frozen=True)

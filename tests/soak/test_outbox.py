@@ -19,7 +19,7 @@ from tests.soak.store import Store
 from leadintake.application.intake import Form
 from leadintake.domain.people import Role
 from leadintake.entrypoints.bootstrap import opened
-from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings.environment import load
 
 WORKERS = 4
 ATTORNEYS = 7

@@ -2,7 +2,7 @@ import pytest
 
 from leadintake.adapters.addresses import parse_address
 from leadintake.domain.errors import Invalid
-from leadintake.entrypoints.environment import load
+from leadintake.entrypoints.settings.environment import load
 from leadintake.entrypoints.web.form_words import NO_ADDRESS, resume_words
 
 

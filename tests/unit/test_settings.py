@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadintake.domain.resume import Kind
-from leadintake.entrypoints.environment import load
 from leadintake.entrypoints.settings import SETTINGS, BadSetting, name_of
+from leadintake.entrypoints.settings.environment import load
 
 SECRET = "kW9vX2mQ7pLr4sT8uYzB1cD3eF5gH6jK"
 TOKEN = "s3cret-for-metrics"

@@ -15,7 +15,6 @@ from leadintake.application.database import Transaction
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound, Refused
 from leadintake.domain.events import SYSTEM, Actor, Event
-from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import copying, engines, schema
 from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
@@ -23,7 +22,7 @@ from leadintake.entrypoints.commands import backup_folder, output
 from leadintake.entrypoints.commands.backup_folder import Manifest
 from leadintake.entrypoints.commands.copied_files import copy_files
 from leadintake.entrypoints.commands.stored_files import Wrong, batches, known
-from leadintake.entrypoints.settings import LARGEST_RESUME, Settings
+from leadintake.entrypoints.settings import LARGEST_RESUME, Settings, environment
 
 ASKED_AT_ONCE = 1_000
 """Leads that the service is asked about together, whether they are still there."""

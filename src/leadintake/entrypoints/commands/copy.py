@@ -8,7 +8,6 @@ from dataclasses import replace
 import click
 
 from leadintake.domain.errors import Refused, Unavailable
-from leadintake.entrypoints import databases, environment, parsers
 from leadintake.entrypoints.bootstrap import copying, engines, schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, piped
@@ -16,7 +15,7 @@ from leadintake.entrypoints.commands.copied_files import copy_files
 from leadintake.entrypoints.commands.findings import why
 from leadintake.entrypoints.commands.stored_files import Wrong, compare
 from leadintake.entrypoints.lock import held
-from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings import Settings, databases, environment, parsers
 
 
 def _asked() -> str:

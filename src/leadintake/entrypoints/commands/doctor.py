@@ -9,7 +9,6 @@ from leadintake.application.app import App
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.errors import Refused, Unavailable
 from leadintake.domain.people import Operator
-from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
@@ -17,7 +16,7 @@ from leadintake.entrypoints.commands import output, session
 from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible, clock_findings, why
 from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.commands.surroundings import surroundings
-from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings import Settings, environment
 
 MOST_SHOWN = 20
 MOST_DELIVERIES = 10_000

@@ -4,11 +4,10 @@ import asyncio
 
 import click
 
-from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.lock import held
-from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings import Settings, environment
 
 
 @click.command()

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 import click
 
 from leadintake.domain.errors import Refused
-from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import copying, engines, schema
 from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
@@ -18,7 +17,7 @@ from leadintake.entrypoints.commands.backup_folder import Manifest
 from leadintake.entrypoints.commands.copied_files import copy_files
 from leadintake.entrypoints.commands.stored_files import Wrong, compare, known
 from leadintake.entrypoints.lock import held
-from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings import Settings, environment
 
 LATER = datetime.max.replace(tzinfo=UTC)
 

@@ -17,13 +17,13 @@ from leadintake.application.app import App
 from leadintake.application.views import UserView
 from leadintake.domain.errors import Invalid, Refused
 from leadintake.domain.people import FIRST_PASSWORD_LIFETIME, Role
-from leadintake.entrypoints import bootstrap, environment, garbage, logs
+from leadintake.entrypoints import bootstrap, garbage, logs
 from leadintake.entrypoints.asgi import create_app
 from leadintake.entrypoints.bootstrap import schema
 from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.http.connection import Connection
 from leadintake.entrypoints.lock import SENDING, SERVING, held
-from leadintake.entrypoints.settings import BadSetting, Settings
+from leadintake.entrypoints.settings import BadSetting, Settings, environment
 
 DRAIN_SECONDS = 20
 """How long requests under way get to end in.

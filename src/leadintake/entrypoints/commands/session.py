@@ -6,9 +6,8 @@ from typing import TypeVar
 
 from leadintake.application.app import App
 from leadintake.domain.people import Operator
-from leadintake.entrypoints import environment
 from leadintake.entrypoints.bootstrap import opened
-from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings import Settings, environment
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.entrypoints.bootstrap import engines, keys
 from leadintake.entrypoints.commands.findings import Finding, Verdict, as_far_as_possible, why
-from leadintake.entrypoints.defaults import LOOPBACK
 from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings.defaults import LOOPBACK
 
 OPEN_TO_OTHERS = 0o077
 

@@ -7,10 +7,10 @@ import click
 import structlog
 
 from leadintake.domain.errors import Refused
-from leadintake.entrypoints import bootstrap, environment, garbage, logs
+from leadintake.entrypoints import bootstrap, garbage, logs
 from leadintake.entrypoints.bootstrap import engines
 from leadintake.entrypoints.lock import SENDING, held
-from leadintake.entrypoints.settings import Settings
+from leadintake.entrypoints.settings import Settings, environment
 from leadintake.entrypoints.worker import running
 
 GRACE = 20.0

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from leadintake.domain.errors import Refused
 from leadintake.domain.resume import Kind
-from leadintake.entrypoints import databases, defaults, parsers
+from leadintake.entrypoints.settings import databases, defaults, parsers
 
 PREFIX = "LEADINTAKE_"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from leadintake.entrypoints import parsers
+from leadintake.entrypoints.settings import parsers
 
 
 def url(text: str) -> str:

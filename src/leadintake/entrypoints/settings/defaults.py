@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from leadintake.entrypoints.parsers import email, is_address
+from leadintake.entrypoints.settings.parsers import email, is_address
 
 LOOPBACK = "localhost,127.0.0.1,[::1]"
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to know them, not to listen on them
