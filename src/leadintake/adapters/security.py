@@ -234,7 +234,7 @@ def load_secret(path: Path) -> bytes:
 
 
 def _make_secret(path: Path) -> None:
-    """Link a finished file to the path, so that nobody reads half a key; who comes second leaves the first one's."""
+    """Link a finished file to the path, so that nobody reads half a key; whoever is second leaves the first one's."""
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as draft:
         draft.write(secrets.token_bytes(SECRET_KEY_MIN_BYTES))
         draft.flush()

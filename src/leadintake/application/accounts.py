@@ -57,7 +57,7 @@ class Accounts:
     async def sign_in(self, email: str, password: str) -> Grant:
         """Open a session; raises WrongCredentials, after the same time whatever was wrong.
 
-        Who knows a password that has run out is told so by PasswordRanOut.
+        Whoever knows a password that has run out is told so by PasswordRanOut.
         """
         secret = self.tokens.secret()
         session = await self._open(email, password, self.tokens.fingerprint(secret))

@@ -37,7 +37,7 @@ class Letter:
 
 
 class Outbox(Protocol):
-    """What one firm owes, and has sent. A claim is fenced by its token: who lost it can no longer settle it."""
+    """What one firm owes, and has sent. A claim is fenced by its token: whoever lost it can no longer settle it."""
 
     def add(self, owed: Iterable[tuple[Delivery, int]]) -> None:
         """Owe deliveries, each because of an event, of which this is the id."""

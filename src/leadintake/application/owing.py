@@ -51,7 +51,7 @@ class Owing:
         return owed
 
     def owed_instead(self, tx: Transaction, failed: Letter, now: datetime) -> list[Delivery]:
-        """When an attorney cannot be told of a lead, every admin is who was not told of it anyway."""
+        """When an attorney cannot be told of a lead, every admin is, unless told of it anyway."""
         if failed.purpose is not Purpose.NOTIFICATION:
             return []
         told = {

@@ -45,7 +45,7 @@ class Retention:
     async def older_files(self) -> AsyncIterator[str]:
         """Files that no lead refers to and that are older than the database: another one, perhaps lost, has the leads.
 
-        No sweep takes them. Who starts with a new database beside the files of before would lose all of them.
+        No sweep takes them. Whoever starts with a new database beside the files of before would lose all of them.
         """
         async for older in self.files.written(before=await self._database_created_at()):
             for path in await self._unused(older):

@@ -78,7 +78,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who has the command line of the machine may do everything, and appears in the record as the system."""
+    """Whoever has the command line of the machine may do everything, and appears in the record as the system."""
 
     firm_id: UUID
     actor: Actor = SYSTEM

@@ -90,7 +90,7 @@ def reference(number: int) -> str:
 
 
 def meant_reference(text: str) -> str | None:
-    """The reference that somebody means who writes it down by ear, or None where it cannot be one.
+    """The reference that is meant by whoever writes it down by ear, or None where it cannot be one.
 
     Crockford base 32 has no O, I and L, which are taken for 0 and 1. Case, dashes and spaces do not count.
     """

@@ -41,7 +41,7 @@ class Stage(StrEnum):
 
 OF_THE_LETTER = frozenset({Stage.RECIPIENT, Stage.MESSAGE})
 """All before is the same for every letter, so what is refused there for good is a setting to mend. That holds for the
-sender too: a server refuses one that does not belong to who signed in, and must not fail each letter for that.
+sender too: a server refuses one that does not belong to whoever signed in, and must not fail each letter for that.
 """
 
 

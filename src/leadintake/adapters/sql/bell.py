@@ -1,4 +1,4 @@
-"""The bell between processes: who stores something to send wakes the workers of all others, by LISTEN and NOTIFY.
+"""The bell between processes: whoever stores something to send wakes the workers of all others, by LISTEN and NOTIFY.
 
 Nothing depends on it. What was not heard, because the server was away, is found when a worker next looks.
 """

@@ -70,7 +70,7 @@ class SqlOutbox:
         """Count up to `at_most` confirmations owed since then, to one mailbox or to all; held ones do not count.
 
         All of them are counted by way of their leads, oldest first, whose index by time is there anyway. Where others
-        may write at the same time, who counts the same confirmations waits, or both would find room for one more.
+        may write at the same time, whoever counts the same confirmations waits, or both would find room for one more.
         """
         if self._connection.dialect.name == "postgresql":
             run(self._connection, TAKE_TURNS, {"counted": f"{self._firm_id} {mailbox or ''}"})

@@ -64,7 +64,7 @@ class Reading:
 def engine(path: Path, begin: str | None, *pragmas: str) -> sa.Engine:
     """An engine whose connections are durable (synchronous FULL), strict (foreign keys), and begin as told, or not.
 
-    They overwrite what they delete, so that who was erased is not left in the file. Not every SQLite does by itself.
+    They overwrite what they delete, so that those who were erased are not left in it. Not every SQLite does by itself.
     """
     url = sa.URL.create("sqlite", database=str(path))
     made = sa.create_engine(

@@ -18,8 +18,8 @@ LOOK_AGAIN_AFTER = 0.001
 class Turns:
     """The turns of one process, in which one thread writes.
 
-    Who waits stands at a door, and who had a turn goes there again before the next. Without it, a process that always
-    has something to write would take turn after turn while the other sleeps.
+    Whoever waits stands at a door, and whoever had a turn goes there again before the next. Without it, a process that
+    always has something to write would take turn after turn while the other sleeps.
     """
 
     def __init__(self, database: Path, patience: float) -> None:

@@ -18,7 +18,7 @@ SignedIn = Request[User, Identity, State]
 
 
 async def signed_in(request: Request[Any, Any, State]) -> None:
-    """Let in who sends a valid access token in the Authorization header (RFC 6750 section 2.1); raises NotSignedIn."""
+    """Let in whoever sends a valid access token in Authorization (RFC 6750 section 2.1); raises NotSignedIn."""
     given = [value for name, value in request.scope["headers"] if name == b"authorization"]
     scheme, _space, token = given[0].decode("latin-1").partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token.strip():
@@ -29,6 +29,6 @@ async def signed_in(request: Request[Any, Any, State]) -> None:
 
 
 async def signed_in_manager(request: Request[Any, Any, State]) -> None:
-    """Let in who may also manage users, so that nobody else learns what a good request would be; raises NotAllowed."""
+    """Let in those who may manage users, so that nobody else learns what a good request would be; raises NotAllowed."""
     await signed_in(request)
     request.user.require(Permission.MANAGE_USERS)

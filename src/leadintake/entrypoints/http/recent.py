@@ -21,4 +21,4 @@ class RecentAnswer:
         if self._answer is None or (self._answer.done() and now >= self._asked_at + SHARED_SECONDS):
             self._asked_at = now
             self._answer = asyncio.ensure_future(ask())
-        return await asyncio.shield(self._answer)  # Who leaves does not take it from the others.
+        return await asyncio.shield(self._answer)  # Whoever leaves does not take it from the others.

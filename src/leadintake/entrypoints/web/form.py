@@ -27,7 +27,7 @@ SENT_ALONG = ("submission", "notice")
 """Hidden fields: the ticket of the form, and the notice that it was shown with."""
 
 KEPT_FOR_BACK = {"Cache-Control": "private, no-cache"}
-"""Of the empty form: who comes back to it finds the same ticket, so that sending it again is safe."""
+"""Of the empty form: whoever comes back to it finds the same ticket, so that sending it again is safe."""
 
 TRAP = "remark"
 """The honeypot. Its name tempts robots, means nothing to what fills in forms for people, and people do not see it."""

@@ -51,7 +51,7 @@ class Selection:
 
     @property
     def oldest_first(self) -> bool:
-        """Who waits longest comes first; of what is done, the latest. `is_turned` is the other way round."""
+        """Whoever waits longest comes first; of what is done, the latest. `is_turned` is the other way round."""
         return (self.tab == Tab.WAITING) != self.is_turned
 
     @property

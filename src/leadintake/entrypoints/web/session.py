@@ -59,7 +59,7 @@ async def at_desk(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseR
 
 
 async def may_manage_users(connection: ASGIConnection[Any, User, Any, Any], _: BaseRouteHandler) -> None:
-    """Let in who may manage users; raises NotAllowed."""
+    """Let in those who may manage users; raises NotAllowed."""
     connection.user.require(Permission.MANAGE_USERS)
 
 

@@ -57,7 +57,7 @@ async def user(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
 
 @post("/inbox/users/{user_id:str}")
 async def change(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
-    """Change name and role. Who is no admin any more sees no users either."""
+    """Change name and role. Whoever is no admin any more sees no users either."""
     form, wanted = await read_pairs(request), parsed_id(user_id)
     try:
         update = Update(full_name=form.get("full_name", ""), role=_role(form))

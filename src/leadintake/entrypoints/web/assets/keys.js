@@ -1,4 +1,4 @@
-// The inbox by single keys. Who speaks to a computer, or hits keys by chance, can turn them off (WCAG 2.1.4).
+// The inbox by single keys. Whoever speaks to a computer, or hits keys by chance, can turn them off (WCAG 2.1.4).
 
 const one = (selector) => document.querySelector(selector);
 

@@ -71,7 +71,7 @@ export function watchNotes() {
     timer = setTimeout(save, PAUSE);
   }
 
-  /** Who goes on at once waits until all is saved; where that fails, the browser asks before it leaves. */
+  /** Whoever goes on at once waits until all is saved; where that fails, the browser asks before it leaves. */
   async function hold(event) {
     const link = event.target.closest("a[href]");
     if (link?.closest("#notes-wrong")) saved = text.value; // "Let yours go."
