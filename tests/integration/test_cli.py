@@ -62,7 +62,7 @@ def test_help_names_every_command(bare: Machine) -> None:
 
 def test_version(bare: Machine) -> None:
     """The version is that of the package."""
-    assert bare.run("version").stdout == f"leadintake {__version__}\n"
+    assert bare.run("version").stdout == bare.run("--version").stdout == f"leadintake {__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ COMMANDS = {
     "migrate": ("migrate", "Bring the database to this version"),
     "users": ("users", "Add, list and deactivate those who sign in"),
     "deliveries": ("deliveries", "List mail that has not gone out, and send it again"),
-    "leads": ("leads", "Erase leads"),
+    "leads": ("leads", "Export and erase leads, and see what happened to one"),
     "doctor": ("doctor", "Look for anything wrong"),
     "backup": ("backup", "Copy everything to a folder, while the service runs"),
     "restore": ("restore", "Bring back what a backup holds"),
@@ -43,11 +43,19 @@ class Commands(click.Group):
         gc.disable()  # Nothing that is imported is garbage, and looking for some takes a tenth of a start.
         try:
             module = import_module(f"leadintake.entrypoints.commands.{COMMANDS[cmd_name][0]}")
-            import_module("leadintake.entrypoints.logs").silence()
         finally:
             gc.enable()
         found: click.Command = getattr(module, cmd_name)
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is to be run, for which nothing but what it prints is said; `serve` and `worker` log."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name not in self.commands:
+            import_module("leadintake.entrypoints.logs").silence()
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         """The table, without importing a thing."""
@@ -85,6 +93,7 @@ def _line(error: Refused) -> str:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="leadintake %(version)s")
 def main() -> None:
     """Takes enquiries from a web form, keeps each with its resume, and brings it to the attorney who answers it.
 
