@@ -2,9 +2,10 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +14,7 @@ import httpx
 
 from benchmarks.bench import Bench
 from benchmarks.load_process import Measured, loaded
-from benchmarks.processes import Server
+from benchmarks.processes import NotMeasured, Server
 from benchmarks.prospects import prospects
 from benchmarks.rows import Row, Target
 from benchmarks.seeds import seeded, seeded_peer
@@ -29,6 +30,9 @@ ROUNDS = 4
 """Even, because every other round goes the other way: what runs after what makes a fifth of a small difference."""
 
 QUERIES = 200
+Figures = dict[tuple[str, int], list[float]]
+"""Of each round, by what was asked for and among how many leads."""
+
 WARM_UP = 0.5
 
 
@@ -39,30 +43,35 @@ class Desk:
     server: Server
     leads: int
 
+    def signed(self) -> Server:
+        """The server with a token of now; one lasts a quarter of an hour, and the full form longer."""
+        return replace(self.server, token=signed_in(self.server))
+
     def load(self, *paths: str, connections: int = 1, **how: float) -> Measured:
-        """Ask for pages at these paths, for so many seconds, or so many requests."""
-        return loaded(self.server, paths=paths, connections=connections, **how)
+        """Ask for pages at these paths, for so many seconds, or so many requests; raises NotMeasured for a refusal."""
+        measured = loaded(self.signed(), paths=paths, connections=connections, **how)
+        if refused := [status for status in measured.outcome.statuses if status >= HTTPStatus.BAD_REQUEST]:
+            raise NotMeasured(f"{self.server.name} answered {paths[0]} with {refused}")
+        return measured
 
 
 def measure(bench: Bench) -> None:
     """Start one service for each number of leads, and a peer for the two that it is compared at."""
-    few, many, most = bench.form.leads[:3]
+    few, many, most, *_ = bench.form.leads
     with ExitStack() as stack:
         ours = {count: _opened(stack, seeded(bench, count), count) for count in bench.form.leads}
         theirs = {count: _opened_peer(stack, seeded_peer(bench, count), count) for count in (many, most)}
         _throughput(bench, ours, theirs)
-        _latency(bench, ours, few, most)
+        _latency(bench, ours, few, bench.form.leads[2:])
         _other(bench, ours[most], theirs[most])
 
 
 def _opened(stack: ExitStack, folder: Path, leads: int) -> Desk:
-    server = stack.enter_context(service(folder))
-    return _warm(Desk(replace(server, token=signed_in(server)), leads))
+    return _warm(Desk(stack.enter_context(service(folder)), leads))
 
 
 def _opened_peer(stack: ExitStack, folder: Path, leads: int) -> Desk:
-    server = stack.enter_context(peer(folder))
-    return _warm(Desk(replace(server, token=signed_in(server)), leads))
+    return _warm(Desk(stack.enter_context(peer(folder)), leads))
 
 
 def _warm(desk: Desk) -> Desk:
@@ -92,8 +101,8 @@ def _throughput(bench: Bench, ours: dict[int, Desk], theirs: dict[int, Desk]) ->
         )  # fmt: skip
 
 
-def _latency(bench: Bench, ours: dict[int, Desk], few: int, most: int) -> None:
-    """One request at a time, because what differs by a tenth of a millisecond drowns in queues."""
+def _latency(bench: Bench, ours: dict[int, Desk], few: int, many: Sequence[int]) -> None:
+    """One request at a time, because what differs by a tenth of a millisecond drowns in queues. `many` have rows."""
     kinds: dict[str, dict[int, list[str]]] = {
         "first page": {count: [first_page()] for count in ours},
         "deep page": {count: [first_page(f"&cursor={deep_cursor(desk, DEEP)}")] for count, desk in ours.items()},
@@ -110,20 +119,26 @@ def _latency(bench: Bench, ours: dict[int, Desk], few: int, most: int) -> None:
     p50 = {case: [one.outcome.p50 for one in measured] for case, measured in found.items()}
     p99 = {case: [one.outcome.p99 for one in measured] for case, measured in found.items()}
     bench.series["latency"] = {kind: [[count, p50[kind, count], p99[kind, count]] for count in ours] for kind in kinds}
+    cpu = {case: [one.cpu for one in measured] for case, measured in found.items()}
+    for most in many:
+        bench.add(*_latency_rows(few, most, p50, p99, cpu))
+
+
+def _latency_rows(few: int, most: int, p50: Figures, p99: Figures, cpu: Figures) -> list[Row]:
     page = min(DEEP, most // PAGE)
-    bench.add(
+    return [
         Row(PART, f"list {PAGE} of {most:,}, one at a time: half answered within", "ms", p50["first page", most],
-            cpu=[one.cpu for one in found["first page", most]], better="less"),
+            cpu=cpu["first page", most], better="less"),
         Row(PART, f"the same against {PAGE} of {few:,}", "times as long",
             _times(p50["first page", most], p50["first page", few]), better="less", target=Target(1.2, 1.05, "figure")),
         Row(PART, f"page {page:,} of {most:,} against page 1", "times as long",
             _times(p50["deep page", most], p50["first page", most]), better="less",
             target=Target(1.2, 1.05, "figure")),
         Row(PART, f"search of {most:,}: half answered within", "ms", p50["search", most],
-            cpu=[one.cpu for one in found["search", most]], better="less"),
+            cpu=cpu["search", most], better="less"),
         Row(PART, f"search of {most:,}: 99 % answered within", "ms", p99["search", most], better="less",
             target=Target(50, 10, "figure")),
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
 def _times(these: list[float], those: list[float]) -> list[float]:
@@ -159,7 +174,7 @@ def deep_cursor(desk: Desk, page: int) -> str:
     """The cursor of a page far down the list, found as everybody would and kept beside the leads."""
     kept = desk.server.folder / "deep-cursor"
     if not kept.exists():
-        headers, step = {"Authorization": f"Bearer {desk.server.token}"}, 2 * PAGE
+        headers, step = {"Authorization": f"Bearer {desk.signed().token}"}, 2 * PAGE
         cursor = ""
         with httpx.Client(base_url=desk.server.url, headers=headers) as client:
             for _ in range(PAGE * (min(page, desk.leads // PAGE) - 1) // step):
