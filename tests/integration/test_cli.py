@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests import smtp
+from tests.deployment import soon
 from tests.machine import Machine, refusal
 from tests.redis_server import RedisServer
 
@@ -399,7 +399,8 @@ def test_erasing_can_be_interrupted_where_it_asks(machine: Machine) -> None:
     with subprocess.Popen(command, cwd=machine.data_dir, env=env, stdin=pipe, stdout=pipe, stderr=pipe) as asking:
         assert asking.stdout
         assert asking.stdout.read(5) == b"Erase"
-        time.sleep(0.5)  # A signal just before it reads would be seen after it has read, whoever reads.
+        # A signal just before it reads would be seen after it has read, whoever reads.
+        assert soon(lambda: "pipe_read" in Path(f"/proc/{asking.pid}/wchan").read_text())
         asking.send_signal(signal.SIGINT)
         try:
             code = asking.wait(10)
