@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -389,7 +389,16 @@ def test_erasing_asks_first(machine: Machine) -> None:
     assert machine.run("leads", "erase", lead.reference, given="y\n").exit_code == 0
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C counts: a shell has it ignored for what it runs in the background, and so for all that this starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("interruptible")
 def test_erasing_can_be_interrupted_where_it_asks(machine: Machine) -> None:
     """The first Ctrl-C ends it, and nothing is erased."""
     lead = machine.submit()
