@@ -159,6 +159,17 @@ async def test_all_matches_are_looked_at_where_the_nearest_are_too_few(crowd: Cr
     assert len(both) == 1 + 10 + 100 + 1_000
 
 
+async def test_frequent_words_are_matched_in_the_index(crowd: Crowd) -> None:
+    """More than FEW leads have each of them. Were all leads walked, it might take all to find some that have both."""
+    crowd.statements.clear()
+    found = await crowd.page(LeadQuery(words=["everybody", "word"]))
+    looks = await crowd.looks()
+
+    assert [view.reference for view in found] == [f"LD-{MANY - n}" for n in range(50)]
+    assert [table for _, table, _ in looks].count("lead_words") == 2
+    assert sum(rows for _, table, rows in looks if table == "leads") <= 51
+
+
 async def test_no_lead_is_looked_at_for_being_too_new(crowd: Crowd) -> None:
     """Which leads are to be erased is found by the indexes of the lists, among those that are old enough."""
     before = EPOCH + 41 * MICROSECOND

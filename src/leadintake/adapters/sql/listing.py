@@ -1,5 +1,6 @@
 """Pages of leads, by keyset, so that every page costs the same; searched by the beginnings of words."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ from leadintake.domain.values import meant_reference
 
 FEW = 20_000
 """So many matches of a word are sorted and looked up; above, walking the leads in order and filtering is faster."""
+
+MANY = 200_000
+"""The same where other words are asked for too, and more leads have to be walked to find them all in one."""
 
 NEAREST = 4_000
 """So many matches are looked at first for what the index does not tell; all, where too few of them are meant."""
@@ -80,10 +84,9 @@ def _asked(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> tuple[
 
     In quarantine no word is indexed, so that no flood makes searches slow.
     """
-    probed = [] if query.quarantined else query.words
-    counts = {word: scalar(run(connection, _probe(), {"firm": firm_id, **_range(0, word)})) for word in probed}
-    indexed = [word for word in query.words if counts.get(word, FEW + 1) <= FEW]
-    filtered = [word for word in query.words if word not in indexed]
+    counts = {} if query.quarantined else _indexed(connection, firm_id, query.words)
+    indexed = sorted(counts, key=counts.__getitem__, reverse=True)
+    filtered = [word for word in query.words if word not in counts]
     shape = Shape(
         len(indexed), len(filtered), query.state is not None,
         query.created_from is not None, query.created_to is not None, query.after is not None,
@@ -98,12 +101,24 @@ def _asked(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> tuple[
         "after": after.created_at,
         "after_id": after.id,
         "limit": query.limit,
-        "most": FEW,
+        "most": MANY,
     }
     for number, word in enumerate(indexed):
         values |= _range(number, word)
     values |= {f"part_{number}": f" {word}" for number, word in enumerate(filtered)}
-    return shape, values, min((counts[word] for word in indexed), default=0)
+    return shape, values, min(counts.values(), default=0)
+
+
+def _indexed(connection: sa.Connection, firm_id: UUID, searched: Sequence[str]) -> dict[str, int]:
+    """The words to find by the index, and how many matches each has."""
+
+    def count_up_to(most: int) -> dict[str, int]:
+        """The words of at most so many matches."""
+        parameters = {"firm": firm_id, "most": most + 1}
+        counts = {word: scalar(run(connection, _probe(), parameters | _range(0, word))) for word in searched}
+        return {word: found for word, found in counts.items() if found <= most}
+
+    return count_up_to(FEW) or (count_up_to(MANY) if len(searched) > 1 else {})
 
 
 def _range(number: int, word: str) -> dict[str, object]:
@@ -111,16 +126,16 @@ def _range(number: int, word: str) -> dict[str, object]:
     return {f"word_{number}": word, f"end_{number}": word + "\U0010ffff"}
 
 
-def _in_range(number: int) -> tuple[sa.ColumnElement[bool], ...]:
-    word = lead_words.c.word
-    firm = lead_words.c.firm_id == sa.bindparam("firm")
+def _in_range(number: int, table: sa.FromClause = lead_words) -> tuple[sa.ColumnElement[bool], ...]:
+    word = table.c.word
+    firm = table.c.firm_id == sa.bindparam("firm")
     return firm, word >= sa.bindparam(f"word_{number}"), word <= sa.bindparam(f"end_{number}")
 
 
 @cache
 def _probe() -> sa.Select[Any]:
-    """How many leads a word has, counted a little beyond FEW."""
-    some: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(lead_words).where(*_in_range(0)).limit(FEW + 1)
+    """How many matches a word has, counted up to a limit."""
+    some: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(lead_words).where(*_in_range(0)).limit(MOST)
     return sa.select(sa.func.count()).select_from(some.subquery())
 
 
@@ -152,12 +167,14 @@ def _by_words(shape: Shape) -> sa.Select[Any]:
 
     Where nothing else is asked for, thousands of leads need not be looked at to show fifty. One word may be of a lead
     several times: they are grouped, because SQLite sorts for that, and puts row by row into a B-tree for DISTINCT.
+    The first word is that of the most matches, because SQLite makes a table of the matches of each of the others.
     """
     key = (lead_words.c.created_at, lead_words.c.lead_id)
-    ranges = [sa.select(*key).where(*_in_range(n), *_span(*key, shape)) for n in range(shape.indexed)]
-    matches = sa.intersect(*ranges).subquery("matches") if shape.indexed > 1 else None
-    found = ranges[0].group_by(*key) if matches is None else sa.select(*matches.c)
-    found = found.order_by(*_order(*found.selected_columns, shape=shape))
+    found = sa.select(*key).where(*_in_range(0), *_span(*key, shape))
+    for number in range(1, shape.indexed):
+        of_word = lead_words.alias()
+        found = found.where(key[1].in_(sa.select(of_word.c.lead_id).where(*_in_range(number, of_word))))
+    found = found.group_by(*key).order_by(*_order(*key, shape=shape))
     conditions = _filter(shape)
     if not conditions:
         return found.limit(LIMIT)
