@@ -39,7 +39,8 @@ def user(number: int = 1, **changes: Any) -> User:
 
 def session(number: int = 1, **changes: Any) -> Session:
     """A session of that user with some facts changed."""
-    return replace(Session(UUID(int=number), UUID(int=number), NOW, NOW, refresh_hash=f"hash {number}"), **changes)
+    made = Session(UUID(int=number), UUID(int=number), NOW, NOW, refresh_hash=f"hash {number}", device="Safari on iPad")
+    return replace(made, **changes)
 
 
 def delivery(number: int = 1, **changes: Any) -> Delivery:

@@ -41,7 +41,7 @@ def test_pages(
     page.get_by_role("button", name="Change the password").click()
     expect(page.get_by_role("alert")).to_be_focused()
     looked_at("wrong")
-    page.get_by_role("button", name="Sign out the one since").click()
+    page.get_by_role("button", name="Sign out Chrome on Linux, since").click()
     expect(page.get_by_role("status")).to_have_text("The other session is over.")
     looked_at("ended")
 

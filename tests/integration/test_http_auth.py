@@ -284,6 +284,7 @@ def test_sessions(service: Service, email: str) -> None:
     listed = client.get("/me/sessions").json()["items"]
 
     assert [session["current"] for session in listed] == [True, False]
+    assert [session["device"] for session in listed] == ["python-httpx", "python-httpx"]
     assert client.delete(f"/me/sessions/{listed[1]['id']}").status_code == 204
     assert client.delete(f"/me/sessions/{listed[1]['id']}").status_code == 404
     assert other.get("/me").status_code == 401

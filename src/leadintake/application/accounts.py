@@ -54,19 +54,19 @@ class Accounts:
     now: Clock
     new_id: Callable[[], UUID]
 
-    async def sign_in(self, email: str, password: str) -> Grant:
+    async def sign_in(self, email: str, password: str, device: str | None = None) -> Grant:
         """Open a session; raises WrongCredentials, after the same time whatever was wrong.
 
         Whoever knows a password that has run out is told so by PasswordRanOut.
         """
         secret = self.tokens.secret()
-        session = await self._open(email, password, self.tokens.fingerprint(secret))
+        session = await self._open(email, password, device, self.tokens.fingerprint(secret))
         return self._grant(session, secret, session.created_at)
 
-    async def open_browser_session(self, email: str, password: str) -> str:
+    async def open_browser_session(self, email: str, password: str, device: str | None = None) -> str:
         """Open a session as `sign_in` does, and return the cookie that stands for it."""
         secret = self.tokens.secret()
-        session = await self._open(email, password, self._browser_hash(secret))
+        session = await self._open(email, password, device, self._browser_hash(secret))
         return f"{session.id}.{secret}"
 
     async def recognise(self, cookie: str, *, is_active: bool = True) -> Identity:
@@ -96,7 +96,7 @@ class Accounts:
             _, user = await self.database.write(self.firm_id, kept_alive)
         return Identity(user, session_id)
 
-    async def _open(self, email: str, password: str, refresh_hash: str) -> Session:
+    async def _open(self, email: str, password: str, device: str | None, refresh_hash: str) -> Session:
         if not is_hashable(password):
             raise WrongCredentials
         found = await self.database.read(self.firm_id, lambda tx: tx.people.with_password(email))
@@ -108,7 +108,7 @@ class Accounts:
             raise PasswordRanOut
         renewed = await self.passwords.hash(password) if self.passwords.is_outdated(stored) else None
         now = self.now()
-        session = Session(self.new_id(), user.id, now, now, refresh_hash)
+        session = Session(self.new_id(), user.id, now, now, refresh_hash, device=device)
 
         def work(tx: Transaction) -> None:
             if tx.people.with_password(email) != found:
@@ -200,7 +200,7 @@ class Accounts:
         now = self.now()
         found = await self.database.read(self.firm_id, lambda tx: tx.people.sessions_of(who.user.id))
         return [
-            SessionView(s.id, s.created_at, s.refreshed_at, s.expires_at, current=s.id == who.session_id)
+            SessionView(s.id, s.created_at, s.refreshed_at, s.expires_at, s.device, current=s.id == who.session_id)
             for s in found
             if now < s.expires_at
         ]

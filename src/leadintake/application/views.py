@@ -119,10 +119,11 @@ class UserView:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """One signed-in device; `current` marks the one that asks."""
+    """One signed-in device, and what it calls itself; `current` marks the one that asks."""
 
     id: UUID
     created_at: datetime
     refreshed_at: datetime
     expires_at: datetime
+    device: str | None
     current: bool

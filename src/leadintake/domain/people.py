@@ -93,7 +93,10 @@ Principal = User | Operator
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One signed-in device. Refresh secrets are kept as hashes only: today's, and the one before, to notice theft."""
+    """One signed-in device. Refresh secrets are kept as hashes only: today's, and the one before, to notice theft.
+
+    `device` is what it calls itself, such as "Firefox on Windows".
+    """
 
     id: UUID
     user_id: UUID
@@ -101,6 +104,7 @@ class Session:
     refreshed_at: datetime
     refresh_hash: str
     replaced_hash: str | None = None
+    device: str | None = None
 
     @property
     def expires_at(self) -> datetime:

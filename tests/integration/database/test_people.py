@@ -107,10 +107,12 @@ async def test_sessions(database: Database) -> None:
     await add(database, user())
     renewed = replace(session(), refreshed_at=NOW + MOMENT, refresh_hash="new", replaced_hash="hash 1")
     before = await database.read(FIRST_FIRM, lambda tx: tx.people.session(session().id))
+    listed = await database.read(FIRST_FIRM, lambda tx: tx.people.sessions_of(user().id))
     await database.write(FIRST_FIRM, lambda tx: tx.people.save_session(renewed))
     after = await database.read(FIRST_FIRM, lambda tx: tx.people.session(session().id))
 
     assert (before, after) == ((session(), user()), (renewed, user()))
+    assert listed == [session()]
     assert await database.read(FIRST_FIRM, lambda tx: tx.people.session(UNKNOWN)) is None
 
 

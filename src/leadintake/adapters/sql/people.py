@@ -125,6 +125,7 @@ class SqlPeople:
             "refreshed_at": session.refreshed_at,
             "refresh_hash": session.refresh_hash,
             "replaced_hash": session.replaced_hash,
+            "device": session.device,
         }
         self._connection.execute(sa.insert(sessions), row)
 
@@ -151,7 +152,15 @@ class SqlPeople:
             .order_by(sessions.c.created_at.desc())
         )
         return [
-            Session(row.id, row.user_id, row.created_at, row.refreshed_at, row.refresh_hash, row.replaced_hash)
+            Session(
+                id=row.id,
+                user_id=row.user_id,
+                created_at=row.created_at,
+                refreshed_at=row.refreshed_at,
+                refresh_hash=row.refresh_hash,
+                replaced_hash=row.replaced_hash,
+                device=row.device,
+            )
             for row in self._connection.execute(theirs)
         ]
 

@@ -103,6 +103,7 @@ sessions = sa.Table(
     _moment("refreshed_at"),
     _text("refresh_hash"),
     _text("replaced_hash", nullable=True),
+    _text("device", nullable=True),
 )
 
 IN_QUARANTINE = sa.text("quarantine IS NOT NULL")

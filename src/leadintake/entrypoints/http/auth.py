@@ -12,6 +12,7 @@ from leadintake.domain.people import PASSWORD_MAX_BYTES, account_key
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedGrantType, UnsupportedMediaType
 from leadintake.entrypoints.http.admission import client_of
+from leadintake.entrypoints.http.device import device_of
 from leadintake.entrypoints.http.document import describe
 from leadintake.entrypoints.http.reading import FORM, AnyRequest, read_pairs
 from leadintake.entrypoints.http.serving import serving
@@ -103,7 +104,7 @@ async def token(request: AnyRequest) -> Response[TokenAnswer]:
 
 
 async def attempt_sign_in(
-    request: AnyRequest, email: str, password: str, sign_in: Callable[[str, str], Awaitable[T]]
+    request: AnyRequest, email: str, password: str, sign_in: Callable[[str, str, str | None], Awaitable[T]]
 ) -> T:
     """Sign somebody in, as often as that may be tried from the client's address, and for the account.
 
@@ -113,7 +114,7 @@ async def attempt_sign_in(
     await here.sign_ins.count(client)
     try:
         async with here.guesses.one(account_key(email), client):
-            opened = await sign_in(email, password)
+            opened = await sign_in(email, password, device_of(request))
     except WrongCredentials:
         log.warning("authn_login_fail", email=masked(email), client=client)
         raise
