@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from tests.names import real_names
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, lead
 
-from leadintake.adapters.sql.listing import FEW
+from leadintake.adapters.sql.listing import FEW, NEAREST
 from leadintake.application.database import Database, LeadQuery, Position, Transaction
 from leadintake.application.views import LeadView
 from leadintake.domain.lead import Lead, State
 from leadintake.domain.search import query_words, words
 from leadintake.domain.suspicion import Reason
 
-EACH = FEW // 10 + 1
+MATCHES = {"x": FEW + 10, "y": FEW + 10, "z": NEAREST + 10}
 OFTEN = [
-    lead(number, first_name=" ".join(f"x{number}{count} y{number}{count}" for count in range(EACH)))
+    lead(number, first_name=" ".join(f"{word}{number}{n}" for word in MATCHES for n in range(MATCHES[word] // 10)))
     for number in range(101, 111)
 ]
-"""Leads of so many words that more than FEW begin with an x, and with a y, but not with a z."""
+"""Ten leads of so many words that more than FEW begin with an x, and with a y, and more than NEAREST with a z."""
 
 
 class TakenBack(Exception):
