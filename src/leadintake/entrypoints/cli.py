@@ -14,19 +14,19 @@ from leadintake import __version__
 from leadintake.domain.errors import Invalid, Refused, Unavailable
 
 COMMANDS = {
-    "serve": ("serve", "Take submissions and send mail, until told to stop"),
-    "worker": ("worker", "Send mail in a process of its own"),
-    "migrate": ("migrate", "Bring the database to this version"),
-    "users": ("users", "Add, list and deactivate those who sign in"),
-    "deliveries": ("deliveries", "List mail that has not gone out, and send it again"),
-    "leads": ("leads", "Export and erase leads, and see what happened to one"),
-    "doctor": ("doctor", "Look for anything wrong"),
-    "backup": ("backup", "Copy everything to a folder, while the service runs"),
-    "restore": ("restore", "Bring back what a backup holds"),
-    "copy": ("copy", "Move from SQLite to PostgreSQL, and files to an object store"),
-    "version": ("version", "Show the version"),
+    "serve": "Take submissions and send mail, until told to stop",
+    "worker": "Send mail in a process of its own",
+    "migrate": "Bring the database to this version",
+    "users": "Add, list and deactivate those who sign in",
+    "deliveries": "List mail that has not gone out, and send it again",
+    "leads": "Export and erase leads, and see what happened to one",
+    "doctor": "Look for anything wrong",
+    "backup": "Copy everything to a folder, while the service runs",
+    "restore": "Bring back what a backup holds",
+    "copy": "Move from SQLite to PostgreSQL, and files to an object store",
+    "version": "Show the version",
 }
-"""Each command with its module in leadintake.entrypoints.commands, and what it does."""
+"""What each command does. All but `version` are in the module of leadintake.entrypoints.commands with their name."""
 
 
 class Commands(click.Group):
@@ -42,7 +42,7 @@ class Commands(click.Group):
             return super().get_command(ctx, cmd_name)
         gc.disable()  # Nothing that is imported is garbage, and looking for some takes a tenth of a start.
         try:
-            module = import_module(f"leadintake.entrypoints.commands.{COMMANDS[cmd_name][0]}")
+            module = import_module(f"leadintake.entrypoints.commands.{cmd_name}")
         finally:
             gc.enable()
         found: click.Command = getattr(module, cmd_name)
@@ -58,9 +58,9 @@ class Commands(click.Group):
         return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
-        """The table, without importing a thing."""
+        """The table, without importing any command."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it is refused for, or what the system refuses, is one line and exit code 1."""
