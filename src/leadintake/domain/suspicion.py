@@ -48,12 +48,13 @@ def suspicion(
     `fastest_person`; a form from the future only shows that the clocks of two servers differ.
     """
     found = set()
-    if trace is not None and trace.is_trapped:
-        found.add(Reason.TRAP)
-    if trace is not None and trace.waited is None:
-        found.add(Reason.NO_TICKET)
-    if trace is not None and trace.waited is not None and timedelta() <= trace.waited < fastest_person:
-        found.add(Reason.TOO_FAST)
+    if trace is not None:
+        if trace.is_trapped:
+            found.add(Reason.TRAP)
+        if trace.waited is None:
+            found.add(Reason.NO_TICKET)
+        elif timedelta() <= trace.waited < fastest_person:
+            found.add(Reason.TOO_FAST)
     names = unicodedata.normalize("NFKC", f"{first_name} {last_name}").casefold()
     if links := len(ADDRESS.findall(names)):
         found.add(Reason.LINK if links == 1 else Reason.LINKS)
