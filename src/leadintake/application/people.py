@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from leadintake.application.views import UserView
 from leadintake.domain.people import Session, User
 
 
@@ -26,7 +25,7 @@ class People(Protocol):
     def with_password(self, email: str) -> tuple[User, str] | None:
         """The user with this address, whatever its case, and the password's hash; locked as by `get`."""
 
-    def everybody(self) -> list[UserView]:
+    def everybody(self) -> list[User]:
         """All users by creation."""
 
     def told_of_leads(self) -> list[str]:

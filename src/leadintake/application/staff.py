@@ -36,7 +36,8 @@ class Staff:
     async def everybody(self, who: Principal) -> list[UserView]:
         """All users of the firm."""
         who.require(Permission.MANAGE_USERS)
-        return await self.database.read(who.firm_id, lambda tx: tx.people.everybody())
+        users = await self.database.read(who.firm_id, lambda tx: tx.people.everybody())
+        return [view(user) for user in users]
 
     async def add(
         self, who: Principal, email: str, full_name: str, role: Role, password: str | None = None

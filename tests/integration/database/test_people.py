@@ -9,7 +9,7 @@ import pytest
 from tests.records import FIRST_FIRM, NOW, session, user
 
 from leadintake.application.database import Database, Submission, Transaction
-from leadintake.application.views import Receipt, UserView
+from leadintake.application.views import Receipt
 from leadintake.domain.errors import EmailTaken, NotFound
 from leadintake.domain.people import Role, User
 
@@ -96,8 +96,11 @@ async def test_everybody(database: Database) -> None:
         FIRST_FIRM, lambda tx: (tx.people.everybody(), tx.people.told_of_leads(), tx.people.active_admins())
     )
 
-    assert [view.id.int for view in everybody] == [2, 3, 1]
-    assert everybody[1] == UserView(user(3).id, user(3).email, "Grace Hopper", Role.ADMIN, False, NOW, None)  # noqa: FBT003 - not active
+    assert everybody == [
+        user(2, role=Role.ADMIN),
+        user(3, role=Role.ADMIN, is_active=False),
+        user(1, created_at=NOW + MOMENT),
+    ]
     assert told == [user(2).email, user(1).email]
     assert admins == [user(2).email]
 

@@ -13,7 +13,6 @@ from sqlalchemy.exc import IntegrityError
 from leadintake.adapters.sql.as_json import JSON
 from leadintake.adapters.sql.hot import run
 from leadintake.adapters.sql.tables import sessions, users
-from leadintake.application.views import UserView
 from leadintake.domain.errors import EmailTaken, NotFound
 from leadintake.domain.people import Role, Session, User, account_key
 
@@ -88,23 +87,10 @@ class SqlPeople:
         row = self._connection.execute(self._to_change(one)).one_or_none()
         return (_user(row), row.password_hash) if row else None
 
-    def everybody(self) -> list[UserView]:
+    def everybody(self) -> list[User]:
         """All users by creation."""
-        rows = self._connection.execute(
-            sa.select(users).where(self._our_users).order_by(users.c.created_at, users.c.id)
-        )
-        return [
-            UserView(
-                id=row.id,
-                email=row.email,
-                full_name=row.full_name,
-                role=Role(row.role),
-                is_active=row.is_active,
-                created_at=row.created_at,
-                password_expires_at=row.password_expires_at,
-            )
-            for row in rows
-        ]
+        ours = sa.select(users).where(self._our_users).order_by(users.c.created_at, users.c.id)
+        return [_user(row) for row in self._connection.execute(ours)]
 
     def told_of_leads(self) -> list[str]:
         """The addresses of all active users."""
