@@ -36,7 +36,7 @@ def at_desk(browsing: Browsing, service: Service, email: str = ATTORNEY, view: V
 def end_session(page: Page, service: Service) -> None:
     """End the session of a page behind its back."""
     (cookie,) = (cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "leadintake")
-    identity = service.run(service.app.accounts.recognise(cookie, is_active=False))
+    identity = service.run(service.app.accounts.recognise(cookie, keep_alive=False))
     service.run(service.app.accounts.end_session(identity, identity.session_id))
 
 

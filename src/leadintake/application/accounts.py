@@ -69,8 +69,8 @@ class Accounts:
         session = await self._open(email, password, device, self._browser_hash(secret))
         return f"{session.id}.{secret}"
 
-    async def recognise(self, cookie: str, *, is_active: bool = True) -> Identity:
-        """Who has this cookie; raises NotSignedIn. What the user asks for keeps the session alive, polling does not.
+    async def recognise(self, cookie: str, *, keep_alive: bool = True) -> Identity:
+        """Who has this cookie; raises NotSignedIn. What a user does keeps the session alive; polling must not.
 
         The secret stays as it is, because two tabs may ask at once.
         """
@@ -92,7 +92,7 @@ class Accounts:
             return session, user
 
         session, user = await self.database.glance(self.firm_id, known)
-        if is_active and now - session.refreshed_at > BROWSER_REFRESH:
+        if keep_alive and now - session.refreshed_at > BROWSER_REFRESH:
             _, user = await self.database.write(self.firm_id, kept_alive)
         return Identity(user, session_id)
 

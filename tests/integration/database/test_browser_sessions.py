@@ -55,10 +55,10 @@ async def signed_in(practice: Practice) -> str:
     return await practice.accounts.open_browser_session(EMAIL, PASSWORD)
 
 
-async def is_known(practice: Practice, cookie: str, *, is_active: bool = False) -> bool:
-    """Whether a cookie counts, asked so that it is not kept alive."""
+async def is_known(practice: Practice, cookie: str, *, keep_alive: bool = False) -> bool:
+    """Whether a cookie counts; unless told, the question does not keep the session alive."""
     try:
-        await practice.accounts.recognise(cookie, is_active=is_active)
+        await practice.accounts.recognise(cookie, keep_alive=keep_alive)
     except NotSignedIn:
         return False
     return True
@@ -66,7 +66,7 @@ async def is_known(practice: Practice, cookie: str, *, is_active: bool = False) 
 
 async def refreshed(practice: Practice, cookie: str) -> timedelta:
     """How long after NOW a session was last refreshed."""
-    identity = await practice.accounts.recognise(cookie, is_active=False)
+    identity = await practice.accounts.recognise(cookie, keep_alive=False)
     [session] = await practice.accounts.sessions(identity)
     return session.refreshed_at - NOW
 
@@ -109,7 +109,7 @@ async def test_cookies_that_are_none(practice: Practice, cookie: str) -> None:
     practice.clock.advance(BROWSER_REFRESH + MOMENT)
     forged = cookie.replace("{id}", real.partition(".")[0])
 
-    assert not await is_known(practice, forged, is_active=True)
+    assert not await is_known(practice, forged, keep_alive=True)
     assert await refreshed(practice, real) == timedelta(0)
 
 
@@ -134,7 +134,7 @@ async def test_a_token_is_no_cookie(practice: Practice) -> None:
     await practice.user()
     first = await practice.accounts.sign_in(EMAIL, PASSWORD)
     for token in (first.refresh_token, first.access_token):
-        assert not await is_known(practice, token, is_active=True)
+        assert not await is_known(practice, token, keep_alive=True)
     second = await practice.accounts.refresh(first.refresh_token)
 
     assert not await is_known(practice, first.refresh_token)
@@ -153,7 +153,7 @@ async def test_an_idle_session_ends(practice: Practice, polls: bool) -> None:  #
 
     assert await is_known(practice, cookie)
     practice.clock.advance(MOMENT)
-    assert not await is_known(practice, cookie, is_active=True)
+    assert not await is_known(practice, cookie, keep_alive=True)
 
 
 async def test_a_used_session_goes_on(practice: Practice) -> None:
@@ -165,7 +165,7 @@ async def test_a_used_session_goes_on(practice: Practice) -> None:
 
     assert await is_known(practice, cookie)
     practice.clock.advance(MOMENT)
-    assert not await is_known(practice, cookie, is_active=True)
+    assert not await is_known(practice, cookie, keep_alive=True)
 
 
 async def test_not_every_click_is_written_down(practice: Practice) -> None:
@@ -192,7 +192,7 @@ async def test_a_session_lasts_twelve_hours(practice: Practice) -> None:
 
     assert await is_known(practice, cookie)
     practice.clock.advance(MOMENT)
-    assert not await is_known(practice, cookie, is_active=True)
+    assert not await is_known(practice, cookie, keep_alive=True)
 
 
 async def test_signing_out(practice: Practice) -> None:
@@ -282,7 +282,7 @@ async def test_who_is_inactive(practice: Practice) -> None:
     user = await practice.staff.find(OPERATOR, EMAIL)
     practice.clock.advance(BROWSER_REFRESH + MOMENT)
     await practice.database.write(FIRST_FIRM, lambda tx: tx.people.save(replace(user, is_active=False)))
-    while_closed = await is_known(practice, cookie, is_active=True)
+    while_closed = await is_known(practice, cookie, keep_alive=True)
     await practice.database.write(FIRST_FIRM, lambda tx: tx.people.save(user))
 
     assert not while_closed

@@ -53,7 +53,7 @@ async def same_origin(connection: ASGIConnection[Any, Any, Any, Any], handler: B
 async def at_desk(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let in whose cookie names a session that is not over; raises NotSignedIn."""
     accounts = serving(connection).app.accounts
-    identity = await accounts.recognise(cookie_of(connection), is_active=not handler.opt.get("is_poll"))
+    identity = await accounts.recognise(cookie_of(connection), keep_alive=not handler.opt.get("is_poll"))
     connection.scope["user"] = identity.user
     connection.scope["auth"] = identity
 

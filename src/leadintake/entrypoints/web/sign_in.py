@@ -69,7 +69,7 @@ async def sign_out(request: AnyRequest) -> Response[Any]:
 async def _end(request: AnyRequest, cookie: str) -> None:
     accounts = serving(request).app.accounts
     try:
-        identity = await accounts.recognise(cookie, is_active=False)
+        identity = await accounts.recognise(cookie, keep_alive=False)
     except NotSignedIn:
         return
     await accounts.end_session(identity, identity.session_id)
