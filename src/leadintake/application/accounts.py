@@ -74,10 +74,10 @@ class Accounts:
 
         The secret stays as it is, because two tabs may ask at once.
         """
-        try:
-            session_id, secret = _split(cookie)
-        except SessionOver:
-            raise NotSignedIn from None
+        parts = _split(cookie)
+        if parts is None:
+            raise NotSignedIn
+        session_id, secret = parts
         expected, now = self._browser_hash(secret), self.now()
 
         def known(tx: Transaction) -> tuple[Session, User]:
@@ -122,7 +122,10 @@ class Accounts:
 
     async def refresh(self, refresh_token: str) -> Grant:
         """Exchange a refresh token, once. A second use shows that it was copied, and ends the session (RFC 9700)."""
-        session_id, secret = _split(refresh_token)
+        parts = _split(refresh_token)
+        if parts is None:
+            raise SessionOver
+        session_id, secret = parts
         fingerprint, new_secret, now = self.tokens.fingerprint(secret), self.tokens.secret(), self.now()
 
         def work(tx: Transaction) -> Session | None:
@@ -150,10 +153,10 @@ class Accounts:
         if claims is not None:
             await self.database.write(self.firm_id, lambda tx: tx.people.end_session(claims.user_id, claims.session_id))
             return
-        try:
-            session_id, secret = _split(token)
-        except SessionOver:
+        parts = _split(token)
+        if parts is None:
             return
+        session_id, secret = parts
 
         def work(tx: Transaction) -> None:
             found = tx.people.session(session_id)
@@ -220,10 +223,10 @@ class Accounts:
         return Grant(token, f"{session.id}.{secret}", int(lifetime.total_seconds()))
 
 
-def _split(refresh_token: str) -> tuple[UUID, str]:
-    """The session and the secret that a refresh token is made of; raises SessionOver for anything else."""
-    session_id, _, secret = refresh_token.partition(".")
+def _split(token: str) -> tuple[UUID, str] | None:
+    """The session and the secret in a refresh token or a cookie; None for anything else."""
+    session_id, _, secret = token.partition(".")
     try:
         return UUID(session_id), secret
     except ValueError:
-        raise SessionOver from None
+        return None
