@@ -73,19 +73,20 @@ class Owing:
     def _over_cap(self, tx: Transaction, leads: Sequence[Lead], now: datetime) -> set[UUID]:
         """The leads whose confirmation could be somebody using the form to fill a stranger's mailbox."""
         per_mailbox, total = self.rules.confirmations_per_mailbox, self.rules.confirmations_total
-        caps = {
-            lead.id: [(of, cap) for of, cap in ((values.mailbox(lead.email), per_mailbox), (None, total)) if cap]
-            for lead in leads
-        }
-        counted = {mailbox: cap for each in caps.values() for mailbox, cap in each}
-        owed: Counter[str | None] = Counter()
-        # In one order, as counting may take a lock: else two would each wait for what the other has.
-        for mailbox, cap in sorted(counted.items(), key=lambda each: (each[0] is None, each[0])):
-            owed[mailbox] = tx.outbox.count_confirmations(now - cap.period, mailbox, cap.count)
+        mailboxes = [values.mailbox(lead.email) for lead in leads]
+        to_one: Counter[str] = Counter()
+        to_all = 0
+        # Always in this order, as counting may take a lock: else two would each wait for what the other has.
+        if per_mailbox:
+            for mailbox in sorted(set(mailboxes)):
+                to_one[mailbox] = tx.outbox.count_confirmations(now - per_mailbox.period, mailbox, per_mailbox.count)
+        if total and leads:
+            to_all = tx.outbox.count_confirmations(now - total.period, None, total.count)
         over: set[UUID] = set()
-        for lead_id, each in caps.items():
-            if any(owed[mailbox] >= cap.count for mailbox, cap in each):
-                over.add(lead_id)
+        for lead, mailbox in zip(leads, mailboxes, strict=True):
+            if (per_mailbox and to_one[mailbox] >= per_mailbox.count) or (total and to_all >= total.count):
+                over.add(lead.id)
             else:
-                owed.update(mailbox for mailbox, _ in each)
+                to_one[mailbox] += 1
+                to_all += 1
         return over
