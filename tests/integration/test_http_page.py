@@ -16,7 +16,7 @@ from leadintake.domain.resume import Flag, Kind
 from leadintake.domain.suspicion import POINTS
 from leadintake.entrypoints import asgi
 from leadintake.entrypoints.errors import BY_SLUG
-from leadintake.entrypoints.http import admission, auth, guesses, lead_list, multipart, public, reading
+from leadintake.entrypoints.http import auth, guesses, lead_list, multipart, public, reading, upload_slots
 from leadintake.entrypoints.http.connection import HEAD_MAX_BYTES, HEAD_MAX_FIELDS, Connection
 from leadintake.entrypoints.settings import SETTINGS
 from leadintake.entrypoints.settings.environment import load
@@ -85,9 +85,9 @@ def test_rates() -> None:
         f"{guesses.FREE_GUESSES}, then one after {waits[0]} minute, {waits[1]}, {waits[2]}, {waits[3]}, "
         f"and every {guesses.LONGEST_WAIT // 60}"
     )
-    share = f"a quarter of these, at least {admission.FEWEST}"
+    share = f"a quarter of these, at least {upload_slots.FEWEST}"
 
-    assert admission.SHARE == 4
+    assert upload_slots.SHARE == 4
     assert [row[1] for row in table(PAGE, "what", "default", "counted by")] == [
         rates["rate_limit_submit"],
         f"`{load({}, {}).rate_limit_megabytes}`",

@@ -16,13 +16,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from leadintake.application.app import App
 from leadintake.entrypoints import bootstrap, worker
 from leadintake.entrypoints.http import auth, deliveries, docs, lead_list, leads, me, ops, public, users
-from leadintake.entrypoints.http.admission import Slots
 from leadintake.entrypoints.http.document import document
 from leadintake.entrypoints.http.guesses import Guesses
 from leadintake.entrypoints.http.observe import Observed
 from leadintake.entrypoints.http.problems import problem_page, with_head
 from leadintake.entrypoints.http.rate_limits import Counts, Megabytes, MemoryCounts, RateLimit
 from leadintake.entrypoints.http.serving import Serving
+from leadintake.entrypoints.http.upload_slots import Slots
 from leadintake.entrypoints.settings import Settings
 from leadintake.entrypoints.web import form, routes
 from leadintake.entrypoints.web.errors import on_error

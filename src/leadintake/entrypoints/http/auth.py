@@ -11,10 +11,9 @@ from leadintake.domain.errors import Malformed, PasswordRanOut, SessionOver, Too
 from leadintake.domain.people import PASSWORD_MAX_BYTES, account_key
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedGrantType, UnsupportedMediaType
-from leadintake.entrypoints.http.admission import client_of
 from leadintake.entrypoints.http.device import device_of
 from leadintake.entrypoints.http.document import describe
-from leadintake.entrypoints.http.reading import FORM, AnyRequest, read_pairs
+from leadintake.entrypoints.http.reading import FORM, AnyRequest, client_of, read_pairs
 from leadintake.entrypoints.http.serving import serving
 
 BODY_MAX_BYTES = 16 * 1024

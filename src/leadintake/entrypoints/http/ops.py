@@ -11,9 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from leadintake.domain.delivery import Status
 from leadintake.domain.errors import NotAllowed, Unavailable
-from leadintake.entrypoints.http.admission import client_of
 from leadintake.entrypoints.http.document import describe
-from leadintake.entrypoints.http.reading import AnyRequest
+from leadintake.entrypoints.http.reading import AnyRequest, client_of
 from leadintake.entrypoints.http.serving import serving
 
 PING_SECONDS = 2.0

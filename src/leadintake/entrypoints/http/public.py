@@ -13,10 +13,9 @@ from leadintake.domain.errors import Invalid, KeyReused, Malformed, TooLarge, Un
 from leadintake.domain.lead import Notice
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, KEY_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedMediaType
-from leadintake.entrypoints.http.admission import client_of
 from leadintake.entrypoints.http.document import NAME, describe
 from leadintake.entrypoints.http.multipart import MOST_PARTS, TEXTS, boundary_of, read_form
-from leadintake.entrypoints.http.reading import AnyRequest, header, pieces
+from leadintake.entrypoints.http.reading import AnyRequest, client_of, header, pieces
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
 

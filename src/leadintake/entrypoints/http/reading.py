@@ -40,6 +40,11 @@ def parsed_id(text: str) -> UUID:
     return UUID(text)
 
 
+def client_of(request: AnyRequest) -> str:
+    """The network address of the client, as far as trusted proxies tell it."""
+    return request.client.host if request.client else ""
+
+
 def header(request: AnyRequest, name: str) -> str | None:
     """A header that may be sent once at most; raises Malformed."""
     wanted = name.lower().encode()

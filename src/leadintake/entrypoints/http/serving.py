@@ -6,10 +6,10 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from leadintake.application.app import App
-from leadintake.entrypoints.http.admission import Slots
 from leadintake.entrypoints.http.guesses import Guesses
 from leadintake.entrypoints.http.rate_limits import Counts, RateLimit
 from leadintake.entrypoints.http.recent import RecentAnswer
+from leadintake.entrypoints.http.upload_slots import Slots
 from leadintake.entrypoints.settings import Settings
 
 

@@ -1,12 +1,10 @@
-"""Who is asking, and how many are let in at once."""
+"""How many uploads are let in at once, and how many of them from one network address."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import structlog
-from litestar.connection import ASGIConnection
 
 from leadintake.entrypoints.errors import RETRY_AFTER, Busy, TooManyUploads
 from leadintake.entrypoints.http.rate_limits import network_of
@@ -44,8 +42,3 @@ class Slots:
             self.held[network] -= 1
             if not self.held[network]:
                 del self.held[network]
-
-
-def client_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """The address of the client, as far as trusted proxies tell it."""
-    return connection.client.host if connection.client else ""

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from leadintake.entrypoints.errors import Busy, TooManyUploads
-from leadintake.entrypoints.http.admission import Slots
+from leadintake.entrypoints.http.upload_slots import Slots
 
 
 @pytest.mark.parametrize(("count", "share"), [(64, 16), (9, 2), (8, 2), (4, 2)])
