@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -102,15 +102,24 @@ async def resend(request: SignedIn, delivery_id: FromPath[str]) -> Response[Any]
     return redirect(request, inside(form.get("next", "")))
 
 
-async def lead_page(
-    request: SignedIn, lead_id: UUID, *, template: str = "lead", status: int = HTTPStatus.OK, **told: Any
-) -> Template:
-    """The page of a lead.
+class Told(TypedDict, total=False):
+    """What the page of a lead may tell of a request that did not succeed.
 
-    What may be told on it: `first`, the IllegalTransition of who came second; `draft`, notes that could not be saved,
-    and then `wrong`, what is wrong with them, unless it is that somebody else has saved others meanwhile; `kept`, that
-    it was not discarded, because it is not in quarantine.
+    `first` says who had moved the lead before. `draft` are notes that could not be saved, and `wrong` is why, empty
+    where somebody else has saved others meanwhile. `kept` says that the lead was not discarded, since it is not in
+    quarantine.
     """
+
+    first: IllegalTransition
+    draft: str
+    wrong: str
+    kept: bool
+
+
+async def lead_page(
+    request: SignedIn, lead_id: UUID, *, template: str = "lead", status: int = HTTPStatus.OK, **told: Unpack[Told]
+) -> Template:
+    """The page of a lead."""
     here, selection = serving(request).app, Selection.read(request)
     before = request.query_params.get(EARLIER, "")
     found = await here.inbox.lead(

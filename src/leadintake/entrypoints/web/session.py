@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from litestar import Response
@@ -84,14 +84,27 @@ def _came_from(request: AnyRequest) -> str:
     return inside(f"{of_page}?{selection}" if selection else of_page)
 
 
-def ask(wanted: str, *, status: int = HTTPStatus.OK, kept: Mapping[str, str] | None = None, **told: Any) -> Template:
+class Told(TypedDict, total=False):
+    """Why somebody is asked to sign in. `email` is what was typed, and `wrong` what is wrong with it or the password.
+
+    `is_undone` says that the session was over when something was to be done.
+    """
+
+    email: str
+    wrong: str
+    is_signed_out: bool
+    is_undone: bool
+
+
+def ask(
+    wanted: str, *, status: int = HTTPStatus.OK, kept: Mapping[str, str] | None = None, **told: Unpack[Told]
+) -> Template:
     """The page that asks for address and password, and leads to what was `wanted`.
 
-    It sends along what was `kept` of a form that came too late. What may be told on it: `wrong`, with the `email` that
-    was typed; `is_signed_out`; `is_undone`, that the session was over when something was to be done.
+    It sends along what was `kept` of a form that came too late.
     """
-    told = {"email": "", "wrong": "", "is_signed_out": False, "is_undone": False, **told}
-    return page("sign_in", status=status, wanted=wanted, kept=kept or {}, **told)
+    facts: dict[str, Any] = {"email": "", "wrong": "", "is_signed_out": False, "is_undone": False, **told}
+    return page("sign_in", status=status, wanted=wanted, kept=kept or {}, **facts)
 
 
 def inside(path: str) -> str:
