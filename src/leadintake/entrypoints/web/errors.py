@@ -10,7 +10,7 @@ from leadintake.entrypoints.errors import MethodNotAllowed
 from leadintake.entrypoints.http import problems
 from leadintake.entrypoints.http.reading import AnyRequest
 from leadintake.entrypoints.web.pages import page, redirect
-from leadintake.entrypoints.web.session import inside
+from leadintake.entrypoints.web.session import inbox_path
 
 PAGES = frozenset({"", "inbox", "received"})
 """What the addresses of pages begin with."""
@@ -26,7 +26,7 @@ def on_error(request: AnyRequest, error: Exception) -> Response[Any]:
     error = problems.translated(error)
     if isinstance(error, MethodNotAllowed) and request.method == "GET" and request.url.path.startswith("/inbox/"):
         page_of_form = HAS_FORMS.match(request.url.path)
-        return redirect(request, inside(page_of_form[0] if page_of_form else ""))
+        return redirect(request, inbox_path(page_of_form[0] if page_of_form else ""))
     return error_page(request, error)
 
 

@@ -20,7 +20,7 @@ from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.pages import desk_page, just_done, redirect, saying
 from leadintake.entrypoints.web.selection import Selection
-from leadintake.entrypoints.web.session import RECORDS, inside
+from leadintake.entrypoints.web.session import RECORDS, inbox_path
 
 EARLIER = "before"
 """What the address of a page has that shows an earlier part of the timeline: the event that it ends before."""
@@ -99,7 +99,7 @@ async def resend(request: SignedIn, delivery_id: FromPath[str]) -> Response[Any]
     form = await read_pairs(request)
     with suppress(NotRetryable):
         await serving(request).app.desk.retry(request.user, parsed_id(delivery_id))
-    return redirect(request, inside(form.get("next", "")))
+    return redirect(request, inbox_path(form.get("next", "")))
 
 
 class Told(TypedDict, total=False):

@@ -19,7 +19,7 @@ from leadintake.entrypoints.web.errors import error_page
 from leadintake.entrypoints.web.lead import lead_page
 from leadintake.entrypoints.web.pages import redirect, saying
 from leadintake.entrypoints.web.selection import Selection
-from leadintake.entrypoints.web.session import ask, at_desk, inside
+from leadintake.entrypoints.web.session import inbox_path, sign_in_form, signed_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ async def keep(request: AnyRequest, lead_id: FromPath[str]) -> Response[Any]:
     draft = Draft.read({**form, "lead": lead_id})
     address = f"/inbox/leads/{lead_id}{Selection.read(request).parameters()}"
     if draft is None:
-        return redirect(request, inside(address))
+        return redirect(request, inbox_path(address))
     wants_both = "both" in form
     try:
-        await at_desk(request, request.route_handler)
+        await signed_in(request, request.route_handler)
     except NotSignedIn:  # Saved as if it had seen nothing, both are shown again.
         kept = replace(draft, seen="") if wants_both else draft
-        return ask(inside(address), kept=asdict(kept), status=HTTPStatus.UNAUTHORIZED)
+        return sign_in_form(inbox_path(address), kept=asdict(kept), status=HTTPStatus.UNAUTHORIZED)
     if wants_both:
         with suppress(NotFound):  # Then `save` says so, and shows the draft.
             draft = await _with_theirs(request, draft)
@@ -87,4 +87,4 @@ async def _saved(request: SignedIn, draft: Draft, address: str) -> Response[Any]
         return await lead_page(
             request, lead_id, status=HTTPStatus.SERVICE_UNAVAILABLE, draft=draft.notes, wrong=error.detail
         )
-    return redirect(request, f"{inside(saying(address, 'saved'))}#notes")
+    return redirect(request, f"{inbox_path(saying(address, 'saved'))}#notes")

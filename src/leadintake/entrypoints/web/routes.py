@@ -5,7 +5,7 @@ from litestar import Router
 from leadintake.domain.errors import NotSignedIn
 from leadintake.entrypoints.web import account, inbox, lead, mails, notes, sign_in, users
 from leadintake.entrypoints.web.pages import asset
-from leadintake.entrypoints.web.session import ask_to_sign_in, at_desk, may_manage_users, same_origin
+from leadintake.entrypoints.web.session import ask_to_sign_in, may_manage_users, same_origin, signed_in
 
 open_pages = Router(
     "/",
@@ -33,7 +33,7 @@ desk = Router(
         account.change_password,
         account.end_session,
     ],
-    guards=[same_origin, at_desk],
+    guards=[same_origin, signed_in],
     exception_handlers={NotSignedIn: ask_to_sign_in},
     include_in_schema=False,
 )
@@ -49,7 +49,7 @@ admins_desk = Router(
         users.activate,
         users.renew_password,
     ],
-    guards=[same_origin, at_desk, may_manage_users],
+    guards=[same_origin, signed_in, may_manage_users],
     exception_handlers={NotSignedIn: ask_to_sign_in},
     include_in_schema=False,
 )

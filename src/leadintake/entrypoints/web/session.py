@@ -22,7 +22,7 @@ from leadintake.entrypoints.web.pages import page, redirect
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OUR_SITE = frozenset({"same-origin", "none"})
 
-INSIDE = re.compile(r"/inbox(?:/[A-Za-z0-9/_-]*)?(?:\?[A-Za-z0-9=&%+._~-]*)?")
+INBOX_PATH = re.compile(r"/inbox(?:/[A-Za-z0-9/_-]*)?(?:\?[A-Za-z0-9=&%+._~-]*)?")
 """Where a sign-in may lead to, so that no link of ours ends on another site."""
 
 POLLS = {"is_poll": True}
@@ -50,7 +50,7 @@ async def same_origin(connection: ASGIConnection[Any, Any, Any, Any], handler: B
         raise NotAllowed("This was sent from another site. Open the page here, and do it from there.")
 
 
-async def at_desk(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let in whose cookie names a session that is not over; raises NotSignedIn."""
     accounts = serving(connection).app.accounts
     identity = await accounts.recognise(cookie_of(connection), keep_alive=not handler.opt.get("is_poll"))
@@ -66,13 +66,13 @@ async def may_manage_users(connection: ASGIConnection[Any, User, Any, Any], _: B
 def ask_to_sign_in(request: AnyRequest, _: Exception) -> Response[Any]:
     """Lead to the sign-in, and from there back to what was asked for; say of what was sent that it was not done."""
     if request.method not in SAFE:
-        return ask(_came_from(request), status=HTTPStatus.UNAUTHORIZED, is_undone=True)
+        return sign_in_form(_came_from(request), status=HTTPStatus.UNAUTHORIZED, is_undone=True)
     url = request.url
-    came_for = inside(f"{url.path}?{url.query}" if url.query else url.path)
+    came_for = inbox_path(f"{url.path}?{url.query}" if url.query else url.path)
     if "is_poll" in request.route_handler.opt:
         came_for = _came_from(request)
     elif "is_recorded" in request.route_handler.opt:
-        came_for = inside(url.path.rpartition("/")[0])  # To a download, a browser shows no page.
+        came_for = inbox_path(url.path.rpartition("/")[0])  # To a download, a browser shows no page.
     return redirect(request, f"/inbox/sign-in?{urlencode({'next': came_for})}")
 
 
@@ -81,7 +81,7 @@ def _came_from(request: AnyRequest) -> str:
     path, _, query = request.headers.get("referer", "").partition("://")[2].partition("/")[2].partition("?")
     of_page = f"/{path}".removeprefix(urlsplit(serving(request).settings.base_url).path)
     selection = urlencode(parse_qsl(query))  # Those names have no value, and are left out.
-    return inside(f"{of_page}?{selection}" if selection else of_page)
+    return inbox_path(f"{of_page}?{selection}" if selection else of_page)
 
 
 class Told(TypedDict, total=False):
@@ -96,7 +96,7 @@ class Told(TypedDict, total=False):
     is_undone: bool
 
 
-def ask(
+def sign_in_form(
     wanted: str, *, status: int = HTTPStatus.OK, kept: Mapping[str, str] | None = None, **told: Unpack[Told]
 ) -> Template:
     """The page that asks for address and password, and leads to what was `wanted`.
@@ -107,9 +107,9 @@ def ask(
     return page("sign_in", status=status, wanted=wanted, kept=kept or {}, **facts)
 
 
-def inside(path: str) -> str:
+def inbox_path(path: str) -> str:
     """A path of the inbox as it is; for anything else, the inbox."""
-    return path if INSIDE.fullmatch(path) else "/inbox"
+    return path if INBOX_PATH.fullmatch(path) else "/inbox"
 
 
 def _name(settings: Settings) -> str:

@@ -14,17 +14,17 @@ from leadintake.entrypoints.http.reading import AnyRequest, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web import notes
 from leadintake.entrypoints.web.pages import redirect
-from leadintake.entrypoints.web.session import ask, at_desk, cookie_of, inside, session_cookie
+from leadintake.entrypoints.web.session import cookie_of, inbox_path, session_cookie, sign_in_form, signed_in
 
 
 @get("/inbox/sign-in")
 async def sign_in_page(request: AnyRequest) -> Response[Any]:
     """Ask for address and password, or go on where somebody is signed in already."""
-    wanted = inside(request.query_params.get("next", ""))
+    wanted = inbox_path(request.query_params.get("next", ""))
     try:
-        await at_desk(request, request.route_handler)
+        await signed_in(request, request.route_handler)
     except NotSignedIn:
-        return ask(wanted, is_signed_out="signed-out" in request.query_params)
+        return sign_in_form(wanted, is_signed_out="signed-out" in request.query_params)
     return redirect(request, wanted)
 
 
@@ -32,7 +32,7 @@ async def sign_in_page(request: AnyRequest) -> Response[Any]:
 async def sign_in(request: AnyRequest) -> Response[Any]:
     """Open a session, in place of the one that the browser has; then do what was waiting for it."""
     form = await read_pairs(request)
-    email, wanted, draft = form.get("email", ""), inside(form.get("next", "")), notes.Draft.read(form)
+    email, wanted, draft = form.get("email", ""), inbox_path(form.get("next", "")), notes.Draft.read(form)
     accounts = serving(request).app.accounts
     try:
         cookie = await attempt_sign_in(request, email, form.get("password", ""), accounts.open_browser_session)
@@ -44,7 +44,7 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
             answer = await notes.save(request, draft, wanted)
     except (WrongCredentials, TooManyRequests, Unavailable) as error:
         explained = explain(error, request.scope)
-        again = ask(
+        again = sign_in_form(
             wanted,
             email=email,
             wrong=explained.detail,
