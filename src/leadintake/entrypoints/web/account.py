@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from leadintake.domain.errors import Invalid, NotFound, Unavailable
 from leadintake.domain.people import PASSWORD_MIN_CHARACTERS
@@ -28,13 +27,13 @@ DONE = {
 
 
 @get("/inbox/account")
-async def account(request: SignedIn) -> Response[Any]:
+async def account(request: SignedIn) -> Template:
     """One's own account."""
     return await _shown(request)
 
 
 @post("/inbox/account/password")
-async def change_password(request: SignedIn) -> Response[Any]:
+async def change_password(request: SignedIn) -> Template | Redirect:
     """Change the password. All other sessions end; this one goes on."""
     form = await read_pairs(request)
     try:
@@ -49,7 +48,7 @@ async def change_password(request: SignedIn) -> Response[Any]:
 
 
 @post("/inbox/account/sessions/{session_id:str}/end")
-async def end_session(request: SignedIn, session_id: FromPath[str]) -> Response[Any]:
+async def end_session(request: SignedIn, session_id: FromPath[str]) -> Redirect:
     """Sign out somewhere else. A session that is over already needs nothing more."""
     wanted = parsed_id(session_id)
     with suppress(NotFound):

@@ -2,11 +2,10 @@
 
 import secrets
 from http import HTTPStatus
-from typing import Any
 
-from litestar import Response, Router, get, post
+from litestar import Router, get, post
 from litestar.params import FromPath
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from leadintake.domain import values
 from leadintake.domain.errors import Malformed, NotFound, Unavailable
@@ -43,7 +42,7 @@ async def show(request: AnyRequest) -> Template:
 
 
 @post("/", status_code=HTTPStatus.OK)
-async def send(request: AnyRequest) -> Response[Any]:
+async def send(request: AnyRequest) -> Template | Redirect:
     """Store an enquiry, then lead to its receipt; or show the form again, with all that was typed."""
     texts = dict.fromkeys((*TEXTS, *SENT_ALONG, TRAP), "")
     intake, keys = serving(request).app.intake, serving(request).app.sealing_keys

@@ -1,9 +1,9 @@
 """The list of leads, and the notice of new ones."""
 
 from dataclasses import replace
-from typing import Any
 
-from litestar import Response, get
+from litestar import get
+from litestar.response import Redirect, Template
 
 from leadintake.application.database import LeadQuery, Position
 from leadintake.application.inbox import COUNT_MAX
@@ -27,7 +27,7 @@ DONE = {"erased": "The lead is erased.", "discarded": "The enquiry is discarded.
 
 
 @get("/inbox")
-async def inbox(request: SignedIn) -> Response[Any]:
+async def inbox(request: SignedIn) -> Template | Redirect:
     """One page of a list. An address that is spelled in another way than ours leads to ours."""
     here, selection = serving(request).app, Selection.read(request)
     turn = "before" if "before" in request.query_params else "after"
@@ -66,7 +66,7 @@ async def inbox(request: SignedIn) -> Response[Any]:
 
 
 @get("/inbox/new", opt=POLLS)
-async def arrivals(request: SignedIn) -> Response[Any]:
+async def arrivals(request: SignedIn) -> Template:
     """How many leads have come since a page was made, as the part of it that says so."""
     here, since = serving(request).app, request.query_params.get("since", "")
     start = unseal(since, ARRIVALS, request.user.id, here.sealing_keys) if since else None

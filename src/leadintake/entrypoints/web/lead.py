@@ -34,13 +34,13 @@ DONE = {
 
 
 @get("/inbox/leads/{lead_id:str}")
-async def lead(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+async def lead(request: SignedIn, lead_id: FromPath[str]) -> Template:
     """One lead, between its neighbours in the list that it was opened from."""
     return await lead_page(request, parsed_id(lead_id))
 
 
 @post("/inbox/leads/{lead_id:str}/reach-out")
-async def reach_out(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+async def reach_out(request: SignedIn, lead_id: FromPath[str]) -> Template | Redirect:
     """Mark the lead; or say who was first."""
     try:
         await serving(request).app.desk.change(request.user, parsed_id(lead_id), Change(state=State.REACHED_OUT))
@@ -50,7 +50,7 @@ async def reach_out(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
 
 
 @post("/inbox/leads/{lead_id:str}/release")
-async def release(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+async def release(request: SignedIn, lead_id: FromPath[str]) -> Redirect:
     """Take the lead out of quarantine; where somebody else has done so, nothing more is needed."""
     with suppress(NotQuarantined):
         await serving(request).app.desk.release(request.user, parsed_id(lead_id))
@@ -58,13 +58,13 @@ async def release(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
 
 
 @get("/inbox/leads/{lead_id:str}/discard")
-async def ask_to_discard(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+async def ask_to_discard(request: SignedIn, lead_id: FromPath[str]) -> Template:
     """Say that nobody can bring it back, before it is discarded."""
     return await lead_page(request, parsed_id(lead_id), template="discard")
 
 
 @post("/inbox/leads/{lead_id:str}/discard")
-async def discard(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+async def discard(request: SignedIn, lead_id: FromPath[str]) -> Template | Redirect:
     """Discard the lead; one that somebody has released meanwhile is shown instead."""
     try:
         await serving(request).app.desk.discard(request.user, parsed_id(lead_id))
@@ -80,21 +80,21 @@ async def resume(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
 
 
 @get("/inbox/leads/{lead_id:str}/erase")
-async def ask_to_erase(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+async def ask_to_erase(request: SignedIn, lead_id: FromPath[str]) -> Template:
     """Say what an erasure takes away, before it does."""
     request.user.require(Permission.ERASE_LEADS)
     return await lead_page(request, parsed_id(lead_id), template="erase")
 
 
 @post("/inbox/leads/{lead_id:str}/erase")
-async def erase(request: SignedIn, lead_id: FromPath[str]) -> Response[Any]:
+async def erase(request: SignedIn, lead_id: FromPath[str]) -> Redirect:
     """Erase the lead."""
     await serving(request).app.desk.erase(request.user, parsed_id(lead_id))
     return redirect(request, saying("/inbox" + Selection.read(request).parameters(), "erased"))
 
 
 @post("/inbox/deliveries/{delivery_id:str}/resend")
-async def resend(request: SignedIn, delivery_id: FromPath[str]) -> Response[Any]:
+async def resend(request: SignedIn, delivery_id: FromPath[str]) -> Redirect:
     """Send a mail again; one that somebody else has sent again already needs nothing more."""
     form = await read_pairs(request)
     with suppress(NotRetryable):

@@ -1,8 +1,7 @@
 """The mails that have not gone out, for people to see why and to send again."""
 
-from typing import Any
-
-from litestar import Response, get
+from litestar import get
+from litestar.response import Template
 
 from leadintake.domain.delivery import GIVE_UP_AFTER, Status
 from leadintake.entrypoints.http.guard import SignedIn
@@ -17,7 +16,7 @@ DONE = {"again": "The mail is on its way again."}
 
 
 @get("/inbox/mails")
-async def mails(request: SignedIn) -> Response[Any]:
+async def mails(request: SignedIn) -> Template:
     """What failed, what is held back, and what goes out by itself."""
     inbox = serving(request).app.inbox
     owed = await inbox.unsettled(request.user, MOST + 1)

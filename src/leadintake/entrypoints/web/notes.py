@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
-from typing import Any
 
-from litestar import Response, post
+from litestar import post
 from litestar.params import FromPath
+from litestar.response import Redirect, Template
 
 from leadintake.application.desk import Change
 from leadintake.domain.errors import Invalid, NotFound, NotSignedIn, Stale, Unavailable
@@ -39,7 +39,7 @@ class Draft:
 
 
 @post("/inbox/leads/{lead_id:str}/notes")
-async def keep(request: AnyRequest, lead_id: FromPath[str]) -> Response[Any]:
+async def keep(request: AnyRequest, lead_id: FromPath[str]) -> Template | Redirect:
     """Save notes. Where the session has ended meanwhile, a sign-in is asked for that saves them."""
     form = await read_pairs(request)
     draft = Draft.read({**form, "lead": lead_id})
@@ -58,7 +58,7 @@ async def keep(request: AnyRequest, lead_id: FromPath[str]) -> Response[Any]:
     return await save(request, draft, address)
 
 
-async def save(request: SignedIn, draft: Draft, address: str) -> Response[Any]:
+async def save(request: SignedIn, draft: Draft, address: str) -> Template | Redirect:
     """Save a draft and show the lead; where that cannot be, show both, or of a lead that is gone the draft."""
     try:
         return await _saved(request, draft, address)
@@ -72,7 +72,7 @@ async def _with_theirs(request: SignedIn, draft: Draft) -> Draft:
     return replace(draft, notes=f"{theirs}\n\n{draft.notes}") if notes_seen(theirs) == draft.seen else draft
 
 
-async def _saved(request: SignedIn, draft: Draft, address: str) -> Response[Any]:
+async def _saved(request: SignedIn, draft: Draft, address: str) -> Template | Redirect:
     lead_id = parsed_id(draft.lead)
     change = Change(notes=draft.notes, seen_notes=draft.seen)
     try:

@@ -6,11 +6,10 @@ from http import HTTPStatus
 from typing import Any, TypedDict, Unpack
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from litestar import Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from leadintake.domain.errors import NotAllowed
 from leadintake.domain.people import Permission, User
@@ -63,7 +62,7 @@ async def may_manage_users(connection: ASGIConnection[Any, User, Any, Any], _: B
     connection.user.require(Permission.MANAGE_USERS)
 
 
-def ask_to_sign_in(request: AnyRequest, _: Exception) -> Response[Any]:
+def ask_to_sign_in(request: AnyRequest, _: Exception) -> Template | Redirect:
     """Lead to the sign-in, and from there back to what was asked for; say of what was sent that it was not done."""
     if request.method not in SAFE:
         return sign_in_form(_came_from(request), status=HTTPStatus.UNAUTHORIZED, is_undone=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
 
-from litestar import Response, get, post
+from litestar import get, post
+from litestar.response import Redirect, Template
 
 from leadintake.domain.errors import NotSignedIn, Unavailable, WrongCredentials
 from leadintake.entrypoints.errors import TooManyRequests
@@ -18,7 +18,7 @@ from leadintake.entrypoints.web.session import cookie_of, inbox_path, session_co
 
 
 @get("/inbox/sign-in")
-async def sign_in_page(request: AnyRequest) -> Response[Any]:
+async def sign_in_page(request: AnyRequest) -> Template | Redirect:
     """Ask for address and password, or go on where somebody is signed in already."""
     wanted = inbox_path(request.query_params.get("next", ""))
     try:
@@ -29,7 +29,7 @@ async def sign_in_page(request: AnyRequest) -> Response[Any]:
 
 
 @post("/inbox/sign-in", status_code=HTTPStatus.OK)
-async def sign_in(request: AnyRequest) -> Response[Any]:
+async def sign_in(request: AnyRequest) -> Template | Redirect:
     """Open a session, in place of the one that the browser has; then do what was waiting for it."""
     form = await read_pairs(request)
     email, wanted, draft = form.get("email", ""), inbox_path(form.get("next", "")), notes.Draft.read(form)
@@ -37,7 +37,7 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
     try:
         cookie = await attempt_sign_in(request, email, form.get("password", ""), accounts.open_browser_session)
         await _end(request, cookie_of(request))
-        answer: Response[Any] = redirect(request, wanted)
+        answer: Template | Redirect = redirect(request, wanted)
         if draft:
             identity = await accounts.recognise(cookie)
             request.scope["user"], request.scope["auth"] = identity.user, identity
@@ -58,7 +58,7 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
 
 
 @post("/inbox/sign-out", status_code=HTTPStatus.SEE_OTHER)
-async def sign_out(request: AnyRequest) -> Response[Any]:
+async def sign_out(request: AnyRequest) -> Redirect:
     """End the session, if it is not over already."""
     await _end(request, cookie_of(request))
     answer = redirect(request, "/inbox/sign-in?signed-out")

@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from leadintake.application.staff import Update
 from leadintake.application.views import UserView
@@ -33,13 +33,13 @@ DONE = {
 
 
 @get("/inbox/users")
-async def users(request: SignedIn) -> Response[Any]:
+async def users(request: SignedIn) -> Template:
     """Everybody who is or was a user, and a form to add one."""
     return await _list(request, {"role": Role.ATTORNEY})
 
 
 @post("/inbox/users")
-async def add(request: SignedIn) -> Response[Any]:
+async def add(request: SignedIn) -> Template:
     """Add a user, and show the password that was made."""
     form = await read_pairs(request)
     try:
@@ -50,13 +50,13 @@ async def add(request: SignedIn) -> Response[Any]:
 
 
 @get("/inbox/users/{user_id:str}")
-async def user(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
+async def user(request: SignedIn, user_id: FromPath[str]) -> Template:
     """One user, and what can be changed."""
     return await _one(request, parsed_id(user_id))
 
 
 @post("/inbox/users/{user_id:str}")
-async def change(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
+async def change(request: SignedIn, user_id: FromPath[str]) -> Template | Redirect:
     """Change name and role. Whoever is no admin any more sees no users either."""
     form, wanted = await read_pairs(request), parsed_id(user_id)
     try:
@@ -70,7 +70,7 @@ async def change(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
 
 
 @post("/inbox/users/{user_id:str}/deactivate")
-async def deactivate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
+async def deactivate(request: SignedIn, user_id: FromPath[str]) -> Template | Redirect:
     """Let a user in no longer."""
     wanted = parsed_id(user_id)
     try:
@@ -81,7 +81,7 @@ async def deactivate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]
 
 
 @post("/inbox/users/{user_id:str}/activate")
-async def activate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
+async def activate(request: SignedIn, user_id: FromPath[str]) -> Redirect:
     """Let a user in again."""
     wanted = parsed_id(user_id)
     await update_user(request, wanted, Update(is_active=True))
@@ -89,7 +89,7 @@ async def activate(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
 
 
 @post("/inbox/users/{user_id:str}/password")
-async def renew_password(request: SignedIn, user_id: FromPath[str]) -> Response[Any]:
+async def renew_password(request: SignedIn, user_id: FromPath[str]) -> Template | Redirect:
     """Make a new password for a user, and show it. One's own is changed with one's account."""
     wanted = parsed_id(user_id)
     if wanted == request.user.id:
