@@ -32,22 +32,8 @@ def list_(status: str | None) -> None:
         return await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(MOST, asked))
 
     owed = session.run(work)
-    rows = [
-        (
-            one.id,
-            one.status,
-            one.purpose,
-            one.recipient,
-            one.attempts,
-            one.next_attempt_at,
-            one.last_error,
-            mail.reference,
-        )
-        for mail in owed
-        for one in [mail.delivery]
-    ]
     columns = ("id", "status", "purpose", "recipient", "attempts", "next attempt", "last error", "reference")
-    output.table(columns, rows)
+    output.table(columns, map(_row, owed))
     if len(owed) == MOST:
         click.echo(f"There may be more: these are the first {MOST:,}.", err=True)
 
@@ -70,3 +56,17 @@ def retry(ids: tuple[UUID, ...]) -> None:
 
     if refused := session.run(work):
         raise Refused(f"{refused:,} of {len(ids):,} cannot be sent again.")
+
+
+def _row(mail: OwedMail) -> tuple[object, ...]:
+    delivery = mail.delivery
+    return (
+        delivery.id,
+        delivery.status,
+        delivery.purpose,
+        delivery.recipient,
+        delivery.attempts,
+        delivery.next_attempt_at,
+        delivery.last_error,
+        mail.reference,
+    )

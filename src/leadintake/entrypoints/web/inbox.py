@@ -29,11 +29,11 @@ DONE = {"erased": "The lead is erased.", "discarded": "The enquiry is discarded.
 @get("/inbox")
 async def inbox(request: SignedIn) -> Template | Redirect:
     """One page of a list. An address that is spelled in another way than ours leads to ours."""
-    here, selection = serving(request).app, Selection.read(request)
+    app, selection = serving(request).app, Selection.read(request)
     turn = "before" if "before" in request.query_params else "after"
     query = _turned(selection.query) if turn == "before" else selection.query
     cursor, start = _start(request, query, request.query_params.get(turn, ""))
-    found = await here.inbox.page(request.user, replace(query, after=start))
+    found = await app.inbox.page(request.user, replace(query, after=start))
     if turn == "before" and not found.has_more:
         cursor = ""  # This is the first page, or less than that.
     address = "/inbox" + selection.parameters(**{turn: cursor})
@@ -46,7 +46,7 @@ async def inbox(request: SignedIn) -> Template | Redirect:
 
     def link(to: str, lead: LeadView, along: LeadQuery) -> str:
         edge = Position(lead.created_at, lead.id)
-        return "/inbox" + selection.parameters(**{to: seal(edge, along, request.user.id, here.sealing_keys)})
+        return "/inbox" + selection.parameters(**{to: seal(edge, along, request.user.id, app.sealing_keys)})
 
     return desk_page(
         request,
@@ -58,19 +58,19 @@ async def inbox(request: SignedIn) -> Template | Redirect:
         leads=[] if selection.wrong else leads,
         found=found,
         count_max=COUNT_MAX,
-        now=here.inbox.now(),
+        now=app.inbox.now(),
         previous_page=link("before", leads[0], _turned(selection.query)) if leads and cursor else None,
         next_page=link("after", leads[-1], selection.query) if leads and (found.has_more or turn == "before") else None,
-        since=seal(found.newest, ARRIVALS, request.user.id, here.sealing_keys) if found.newest else "",
+        since=seal(found.newest, ARRIVALS, request.user.id, app.sealing_keys) if found.newest else "",
     )
 
 
 @get("/inbox/new", opt=POLLS)
 async def arrivals(request: SignedIn) -> Template:
     """How many leads have come since a page was made, as the part of it that says so."""
-    here, since = serving(request).app, request.query_params.get("since", "")
-    start = unseal(since, ARRIVALS, request.user.id, here.sealing_keys) if since else None
-    count = await here.inbox.arrived_since(request.user, start, ARRIVALS_MAX)
+    app, since = serving(request).app, request.query_params.get("since", "")
+    start = unseal(since, ARRIVALS, request.user.id, app.sealing_keys) if since else None
+    count = await app.inbox.arrived_since(request.user, start, ARRIVALS_MAX)
     return page("arrivals", since=since, arrived=words.capped(count, ARRIVALS_MAX))
 
 

@@ -120,9 +120,9 @@ async def lead_page(
     request: SignedIn, lead_id: UUID, *, template: str = "lead", status: int = HTTPStatus.OK, **told: Unpack[Told]
 ) -> Template:
     """The page of a lead."""
-    here, selection = serving(request).app, Selection.read(request)
+    app, selection = serving(request).app, Selection.read(request)
     before = request.query_params.get(EARLIER, "")
-    found = await here.inbox.lead(
+    found = await app.inbox.lead(
         request.user, lead_id, selection.query, int(before) if EVENT_CURSOR.fullmatch(before) else None
     )
     changes = [event for event in found.events if event.kind is EventKind.NOTES_CHANGED]
@@ -136,8 +136,8 @@ async def lead_page(
         found=found,
         is_earlier=bool(before),
         lead=found.lead,
-        now=here.inbox.now(),
-        kept_until=here.retention.kept_until(found.lead),
+        now=app.inbox.now(),
+        kept_until=app.retention.kept_until(found.lead),
         notes_changed=changes[-1] if changes else None,
         notes_seen=notes_seen(found.lead.notes),
         notes_max=NOTES_MAX_CHARACTERS,
