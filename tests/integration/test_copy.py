@@ -157,7 +157,7 @@ def test_a_large_table_travels_in_parts(machine: Machine, url: str) -> None:
 
     async def move() -> int:
         await copying.prepare(machine.settings, moved(url, machine))
-        return await copying.rows(machine.settings, moved(url, machine), lambda *done: heard.append(done))
+        return await copying.copy_rows(machine.settings, moved(url, machine), lambda *done: heard.append(done))
 
     total = asyncio.run(move())
 
@@ -246,7 +246,7 @@ def test_a_copy_that_breaks_off_leaves_nothing(machine: Machine, server: Postgre
 
     asyncio.run(copying.prepare(machine.settings, target))
     with pytest.raises(NotReady, match="cannot be used"):
-        asyncio.run(copying.rows(machine.settings, target, lose_the_connection))
+        asyncio.run(copying.copy_rows(machine.settings, target, lose_the_connection))
 
     assert is_empty(url)
     execute(url, "ALTER TABLE deliveries ADD CONSTRAINT never CHECK (false)")

@@ -32,17 +32,17 @@ async def prepare(source: Settings, target: Settings) -> int:
         raise Refused(f"There is a database already: {target.database_path.absolute()}. Name an empty data folder.")
     else:
         schema.check_no_orphaned_log(target)
-    return leads(source)
+    return count_leads(source)
 
 
-def leads(source: Settings) -> int:
+def count_leads(source: Settings) -> int:
     """How many leads a SQLite database has."""
     from leadintake.adapters.sql import copying
 
     return copying.count(source.database_path)["leads"]
 
 
-async def rows(source: Settings, target: Settings, report: Callable[[int, int], None]) -> int:
+async def copy_rows(source: Settings, target: Settings, report: Callable[[int, int], None]) -> int:
     """Copy all rows and return how many; `report` is called now and then with how many were copied, and of how many.
 
     From a running service they come as they were at one moment. Raises NotReady, Refused or Unavailable, and then none

@@ -88,8 +88,8 @@ async def migrate(settings: Settings) -> None:
         turns.close()
 
 
-async def log_ahead(settings: Settings) -> None:
-    """Have a SQLite database log ahead (WAL), which one that was copied does not; raises NotReady."""
+async def enable_wal(settings: Settings) -> None:
+    """Put a SQLite database in WAL mode, which a copy of one is not in; raises NotReady."""
     if not settings.postgres_url:
         await _run(settings, lambda _: None, in_wal=True)
 

@@ -63,15 +63,15 @@ async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wron
         copy = replace(settings, data_dir=Path(work), database_url=None)
         uploads = replace(settings, data_dir=partial, files=None, max_resume_bytes=LARGEST_RESUME)
         with output.progress("Copying rows") as report:
-            await copying.rows(settings, copy, report)
+            await copying.copy_rows(settings, copy, report)
         async with engines.storage(settings) as live, engines.storage(copy, uploads) as copied:
             source = replace(live, database=copied.database)
-            _, failed = await copy_files(source, copied.files, str(folder), copying.leads(copy))
+            _, failed = await copy_files(source, copied.files, str(folder), copying.count_leads(copy))
             leads, bytes_, erased = await _forget_erased(copied, live)
             wrong = [one for one in failed if one.lead.id not in erased]
             missing = [one.lead for one in wrong]
         held = copying.quiesce(copy, f"restored from a backup of {taken_at:%Y-%m-%d %H:%M:%S}Z")
-        database_bytes, sha256 = backup_folder.copied(copy.database_path, partial / copy.database_path.name)
+        database_bytes, sha256 = backup_folder.copy_file(copy.database_path, partial / copy.database_path.name)
         manifest = Manifest(
             version=__version__,
             schema=schema.HEAD,

@@ -56,7 +56,7 @@ def appearing(folder: Path) -> Iterator[Path]:
     _sync(folder.parent)
 
 
-def copied(source: Path, to: Path) -> tuple[int, str]:
+def copy_file(source: Path, to: Path) -> tuple[int, str]:
     """Copy a file durably, for this user only; returns its bytes, and their SHA-256 in hex."""
     digest = hashlib.sha256()
     with source.open("rb") as read, _private(to) as written:

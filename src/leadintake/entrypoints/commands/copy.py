@@ -77,7 +77,7 @@ def copy(to: str, files_to: str | None, *, hashes: bool) -> None:
             copied = asyncio.run(_copy_files(source, target, leads))
             click.echo(f"Copied {copied:,} files to {files_to}; {leads - copied:,} were there.")
         with output.progress("Copying rows") as report:
-            rows = asyncio.run(copying.rows(source, target, report))
+            rows = asyncio.run(copying.copy_rows(source, target, report))
         click.echo(f"Copied {rows:,} rows, among them {leads:,} leads.")
         seen, problems = asyncio.run(_compare(target, hashes=hashes))
     if problems:

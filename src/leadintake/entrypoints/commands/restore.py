@@ -56,8 +56,8 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest, *, with
                 leads = await copying.prepare(copy, settings)
                 copied = await _restore_files(settings, backup, leads)
                 with output.progress("Copying rows") as report:
-                    await copying.rows(copy, settings, report)
-                await schema.log_ahead(settings)
+                    await copying.copy_rows(copy, settings, report)
+                await schema.enable_wal(settings)
     async with engines.storage(settings) as restored:
         # What had to be copied was compared on its way.
         return (await compare(restored, hashes=copied < manifest.files))[1]
@@ -66,7 +66,7 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest, *, with
 async def _take_database(copy: Settings, folder: Path, manifest: Manifest) -> None:
     """A copy of the backup's database, of this version's schema; raises Refused unless it is what was backed up."""
     path = folder / copy.database_path.name
-    if backup_folder.copied(path, copy.database_path) != (manifest.database_bytes, manifest.database_sha256):
+    if backup_folder.copy_file(path, copy.database_path) != (manifest.database_bytes, manifest.database_sha256):
         raise Refused(f"The backup is not whole: {path} is not what was backed up.")
     if await schema.compare(copy) is Schema.NEWER:
         raise NotReady("The backup was made by a newer version of leadintake. Install that one.")

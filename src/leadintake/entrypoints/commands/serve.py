@@ -78,7 +78,7 @@ async def _prepare(settings: Settings) -> str:
             await schema.migrate(settings)
         elif found is not Schema.CURRENT:
             raise NotReady(found.value)
-        await schema.log_ahead(settings)
+        await schema.enable_wal(settings)
         async with bootstrap.opened(settings, lambda: None) as app:
             users = await app.staff.everybody(app.operator)
             return _who_signs_in(users) if users else await _first_admin(app, settings.admin_email)
