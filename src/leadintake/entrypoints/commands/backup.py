@@ -21,7 +21,7 @@ from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import backup_folder, output
 from leadintake.entrypoints.commands.backup_folder import Manifest
 from leadintake.entrypoints.commands.copied_files import copy_files
-from leadintake.entrypoints.commands.stored_files import Wrong, batches, known
+from leadintake.entrypoints.commands.stored_files import FileProblem, batches, paths_in_use
 from leadintake.entrypoints.settings import LARGEST_RESUME, Settings, environment
 
 ASKED_AT_ONCE = 1_000
@@ -53,7 +53,7 @@ def backup(folder: Path) -> None:
         raise Refused(f"{len(wrong):,} files could not be backed up: {named}")
 
 
-async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[Wrong]]:
+async def _backup(settings: Settings, folder: Path) -> tuple[Manifest, list[FileProblem]]:
     """Make a backup; returns what it holds, and what is wrong with each file that it should hold and does not."""
     if (found := await schema.compare(settings)) is not Schema.CURRENT:
         raise NotReady(found.value)
@@ -96,7 +96,7 @@ async def _forget_erased(copied: Storage, live: Storage) -> tuple[int, int, set[
     count = size = 0
     erased: set[UUID] = set()
     async for leads in batches(copied, ASKED_AT_ONCE):
-        there = await known(live, [lead.resume_path for lead in leads])
+        there = await paths_in_use(live, [lead.resume_path for lead in leads])
         for lead in leads:
             if lead.resume_path in there:
                 count, size = count + 1, size + lead.resume_size

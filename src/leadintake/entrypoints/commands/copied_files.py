@@ -10,22 +10,22 @@ from leadintake.domain.lead import Resume
 from leadintake.entrypoints.bootstrap.engines import Storage
 from leadintake.entrypoints.commands import output
 from leadintake.entrypoints.commands.findings import why
-from leadintake.entrypoints.commands.stored_files import AT_ONCE, CHANGED, Wrong, batches, of_failure, resume
+from leadintake.entrypoints.commands.stored_files import AT_ONCE, CHANGED, FileProblem, batches, problem_of, resume
 
 
-async def copy_files(storage: Storage, to: FileStore, where: str, total: int) -> tuple[int, list[Wrong]]:
+async def copy_files(storage: Storage, to: FileStore, where: str, total: int) -> tuple[int, list[FileProblem]]:
     """Store the file of each lead where it is not there in its size; `where` names that place, and `total` the leads.
 
     Returns how many were not there, and the leads whose files are missing, not what was uploaded, or cannot be read:
     these are left out. Shows progress on a terminal. Raises Refused when a store fails as a whole.
     """
     seen = copied = 0
-    wrong: list[Wrong] = []
+    wrong: list[FileProblem] = []
     try:
         with output.progress("Copying files") as report:
             async for leads in batches(storage, AT_ONCE):
                 outcomes = await asyncio.gather(*(_copy_file(storage.files, to, lead) for lead in leads))
-                wrong += [outcome for outcome in outcomes if isinstance(outcome, Wrong)]
+                wrong += [outcome for outcome in outcomes if isinstance(outcome, FileProblem)]
                 copied += outcomes.count(True)
                 seen += len(leads)
                 report(seen, total)
@@ -38,7 +38,7 @@ async def copy_files(storage: Storage, to: FileStore, where: str, total: int) ->
     return copied, wrong
 
 
-async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bool | Wrong:
+async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bool | FileProblem:
     """Whether the file of a lead had to be copied, or what is wrong with it."""
     there = await target.size(lead.resume_path)
     if there == lead.resume_size:
@@ -48,7 +48,7 @@ async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bo
         content = await source.open(wanted)
     except FileUnavailable as error:
         size = await source.size(lead.resume_path)  # Raises where all of the store is away, and not this file.
-        return of_failure(lead, size, error)
+        return problem_of(lead, size, error)
     if there is not None:  # A copy that was killed left it, and a folder takes no file under a name that is in use.
         await target.remove(lead.resume_path)
     async with target.receive() as upload:
@@ -57,7 +57,7 @@ async def _copy_file(source: FileStore, target: FileStore, lead: LeadView) -> bo
         try:
             await upload.keep(partial(_checked, wanted))
         except _Damaged:
-            return Wrong(lead, CHANGED)
+            return FileProblem(lead, CHANGED)
     return True
 
 

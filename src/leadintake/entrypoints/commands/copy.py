@@ -13,7 +13,7 @@ from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import output, piped
 from leadintake.entrypoints.commands.copied_files import copy_files
 from leadintake.entrypoints.commands.findings import why
-from leadintake.entrypoints.commands.stored_files import Wrong, compare
+from leadintake.entrypoints.commands.stored_files import FileProblem, compare
 from leadintake.entrypoints.lock import held
 from leadintake.entrypoints.settings import Settings, databases, environment, parsers
 
@@ -106,7 +106,7 @@ async def _copy_files(source: Settings, target: Settings, total: int) -> int:
     return copied
 
 
-async def _compare(target: Settings, *, hashes: bool) -> tuple[int, list[Wrong]]:
+async def _compare(target: Settings, *, hashes: bool) -> tuple[int, list[FileProblem]]:
     async with engines.storage(target) as storage:
         return await compare(storage, hashes=hashes)
 

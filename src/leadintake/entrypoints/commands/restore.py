@@ -15,7 +15,7 @@ from leadintake.entrypoints.bootstrap.schema import NotReady, Schema
 from leadintake.entrypoints.commands import backup_folder, output
 from leadintake.entrypoints.commands.backup_folder import Manifest
 from leadintake.entrypoints.commands.copied_files import copy_files
-from leadintake.entrypoints.commands.stored_files import Wrong, compare, known
+from leadintake.entrypoints.commands.stored_files import FileProblem, compare, paths_in_use
 from leadintake.entrypoints.lock import held
 from leadintake.entrypoints.settings import Settings, environment
 
@@ -40,7 +40,7 @@ def restore(folder: Path, *, without_damaged: bool) -> None:
         raise Refused(f"{len(wrong):,} files could not be restored: {'; '.join(map(str, wrong))}")
 
 
-async def _restore(settings: Settings, folder: Path, manifest: Manifest, *, without_damaged: bool) -> list[Wrong]:
+async def _restore(settings: Settings, folder: Path, manifest: Manifest, *, without_damaged: bool) -> list[FileProblem]:
     """Restore a backup; returns what is wrong with the files of leads, in the backup already."""
     with TemporaryDirectory(prefix="leadintake-restore-") as work:
         copy = replace(settings, data_dir=Path(work), database_url=None)
@@ -92,6 +92,6 @@ async def _restore_files(settings: Settings, backup: Storage, leads: int) -> int
         async for found in store.written(before=LATER):
             # What an upload left that was broken off is the sweep's, wherever it is from.
             paths = {path for path in found if not path.endswith(".part")}
-            if others := paths - await known(backup, paths):
+            if others := paths - await paths_in_use(backup, paths):
                 raise Refused(f"{where} is not empty: {min(others)} is not of this backup. Name an empty place.")
         return (await copy_files(backup, store, where, leads))[0]

@@ -20,12 +20,11 @@ BATCH = 100
 AT_ONCE = 32
 """Files read together. Each has at most LEADINTAKE_MAX_RESUME_BYTES, in a temporary file unless it is small."""
 
-
 CHANGED = "has changed"
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class FileProblem:
     """A lead whose file is not there, or not what was uploaded; or cannot be read, which proves nothing against it."""
 
     lead: LeadView
@@ -36,16 +35,16 @@ class Wrong:
         return f"{self.lead.reference}: {self.lead.resume_path} {self.what}"
 
 
-async def compare(storage: Storage, *, hashes: bool) -> tuple[int, list[Wrong]]:
+async def compare(storage: Storage, *, hashes: bool) -> tuple[int, list[FileProblem]]:
     """How many leads there are, and what is wrong with the file of any of them.
 
     A lead that is erased meanwhile is none. Shows progress on a terminal.
     """
     seen = 0
-    suspects: list[Wrong] = []
+    suspects: list[FileProblem] = []
     with output.progress("Comparing leads and files") as report:
         async for leads in batches(storage, AT_ONCE if hashes else BATCH):
-            found = await asyncio.gather(*(look(storage.files, lead, hashes=hashes) for lead in leads))
+            found = await asyncio.gather(*(check_file(storage.files, lead, hashes=hashes) for lead in leads))
             suspects += filter(None, found)
             seen += len(leads)
             report(seen, None)
@@ -57,7 +56,7 @@ def resume(lead: LeadView) -> Resume:
     return Resume(lead.resume_path, lead.resume_name, lead.resume_kind, lead.resume_size, lead.resume_sha256)
 
 
-async def known(storage: Storage, paths: Collection[str]) -> set[str]:
+async def paths_in_use(storage: Storage, paths: Collection[str]) -> set[str]:
     """Which of these paths some lead refers to."""
     return await storage.database.read(storage.firm_id, lambda tx: tx.leads.paths_in_use(paths))
 
@@ -78,35 +77,35 @@ async def _page(storage: Storage, query: LeadQuery) -> list[LeadView]:
     return await storage.database.read(storage.firm_id, lambda tx: tx.leads.page(query))
 
 
-async def look(files: FileStore, lead: LeadView, *, hashes: bool) -> Wrong | None:
+async def check_file(files: FileStore, lead: LeadView, *, hashes: bool) -> FileProblem | None:
     """What is wrong with the file of a lead, if anything is."""
     try:
         size = await files.size(lead.resume_path)
     except Unavailable as error:
-        return _unread(lead, error)
+        return _unreadable(lead, error)
     if size != lead.resume_size:
-        return _of_wrong_size(lead, size)
+        return _wrong_size(lead, size)
     try:
         if hashes:
             await files.open(resume(lead))
     except FileUnavailable as error:
-        return of_failure(lead, size, error)
+        return problem_of(lead, size, error)
     return None
 
 
-def of_failure(lead: LeadView, size: int | None, error: FileUnavailable) -> Wrong:
+def problem_of(lead: LeadView, size: int | None, error: FileUnavailable) -> FileProblem:
     """What is wrong with a file of this size that could not be opened."""
     if size != lead.resume_size:
-        return _of_wrong_size(lead, size)
-    return Wrong(lead, CHANGED) if isinstance(error, FileDamaged) else _unread(lead, error)
+        return _wrong_size(lead, size)
+    return FileProblem(lead, CHANGED) if isinstance(error, FileDamaged) else _unreadable(lead, error)
 
 
-def _of_wrong_size(lead: LeadView, size: int | None) -> Wrong:
-    return Wrong(lead, "is not there" if size is None else f"has {size:,} bytes instead of {lead.resume_size:,}")
+def _wrong_size(lead: LeadView, size: int | None) -> FileProblem:
+    return FileProblem(lead, "is not there" if size is None else f"has {size:,} bytes instead of {lead.resume_size:,}")
 
 
-def _unread(lead: LeadView, error: Unavailable) -> Wrong:
-    return Wrong(lead, f"cannot be read ({why(error)})", is_damaged=False)
+def _unreadable(lead: LeadView, error: Unavailable) -> FileProblem:
+    return FileProblem(lead, f"cannot be read ({why(error)})", is_damaged=False)
 
 
 async def _is_there(storage: Storage, lead_id: UUID) -> bool:

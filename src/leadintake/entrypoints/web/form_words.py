@@ -16,7 +16,6 @@ MISSING = {
     FILE: "Choose your resume.",
 }
 
-
 NO_ADDRESS = "Enter one address such as name@example.com."
 """Said by the script of what is no address at all; what else can be wrong with one, only the service knows."""
 

@@ -25,7 +25,6 @@ from leadintake.entrypoints.web.session import RECORDS, inbox_path
 EARLIER = "before"
 """What the address of a page has that shows an earlier part of the timeline: the event that it ends before."""
 
-
 DONE = {
     "marked": "The lead is marked as reached out.",
     "released": "The lead is out of quarantine, and its mails go out.",
