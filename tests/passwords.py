@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from argon2 import PasswordHasher
 
-from leadintake.adapters.security import Argon2Passwords
+from leadintake.adapters.security.passwords import Argon2Passwords
 from leadintake.application.app import App
 from leadintake.application.ports import Passwords
 

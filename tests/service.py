@@ -20,7 +20,7 @@ from tests.documents import pdf
 from tests.passwords import QuickPasswords, with_passwords
 from tests.secrecy import note
 
-from leadintake.adapters.security import Argon2Passwords
+from leadintake.adapters.security.passwords import Argon2Passwords
 from leadintake.application.app import App
 from leadintake.application.database import Transaction
 from leadintake.domain.people import Role

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from tests.service import PASSWORD, Service, logged, running
 
-from leadintake.adapters.security import Argon2Passwords
+from leadintake.adapters.security.passwords import Argon2Passwords
 from leadintake.domain.people import Role
 
 ID = "8f14e45f-ceea-467f-9575-1d7f1f1f1f1f"

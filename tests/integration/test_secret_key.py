@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from leadintake.adapters.security import load_or_make_secret
+from leadintake.adapters.security.keys import load_or_make_secret
 
 
 @pytest.mark.asvs("V11.5.1")

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadintake.adapters.security import JwtTokens, derive, generate_password
+from leadintake.adapters.security.keys import derive
+from leadintake.adapters.security.passwords import generate_password
+from leadintake.adapters.security.tokens import JwtTokens
 from leadintake.application.ports import Claims
 
 SECRET = bytes(range(32))

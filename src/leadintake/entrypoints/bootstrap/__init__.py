@@ -11,13 +11,10 @@ import limits
 
 from leadintake.adapters.addresses import parse_address
 from leadintake.adapters.mail.message import wire_address
-from leadintake.adapters.security import (
-    Argon2Passwords,
-    JwtTokens,
-    RandomBits,
-    derive,
-    generate_password,
-)
+from leadintake.adapters.security.keys import derive
+from leadintake.adapters.security.passwords import Argon2Passwords, generate_password
+from leadintake.adapters.security.randomness import RandomBits
+from leadintake.adapters.security.tokens import JwtTokens
 from leadintake.adapters.sql.tables import FIRST_FIRM
 from leadintake.application.accounts import Accounts
 from leadintake.application.app import App

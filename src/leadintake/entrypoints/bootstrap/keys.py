@@ -1,6 +1,6 @@
 """Secret keys: the one that signs, and those that are still accepted while it is replaced."""
 
-from leadintake.adapters.security import load_or_make_secret, load_secret
+from leadintake.adapters.security.keys import load_or_make_secret, load_secret
 from leadintake.entrypoints.settings import BadSetting, Settings
 
 KEPT = "secret.key"
