@@ -156,9 +156,9 @@ class Dispatch:
 
 
 def settle_sent(tx: Transaction, sent: Sequence[Sent]) -> list[bool]:
-    """Mark deliveries as sent, those claimed together and sent in the same second at once; whether each had its claim.
+    """Mark deliveries as sent, in one statement those that were claimed together and sent in the same second.
 
-    Raises ClaimLost where one of several had lost it.
+    Returns for each whether its claim still held. Raises ClaimLost where one of several had lost it.
     """
     groups: defaultdict[tuple[UUID, datetime], list[Sent]] = defaultdict(list)
     for each in sent:
@@ -167,6 +167,7 @@ def settle_sent(tx: Transaction, sent: Sequence[Sent]) -> list[bool]:
         tx.outbox.mark_sent([each.delivery_id for each in group], token, max(each.at for each in group))
         for (token, _), group in groups.items()
     )
-    if len(sent) > 1 and settled < len(sent):
+    is_settled = settled == len(sent)
+    if not is_settled and len(sent) > 1:
         raise ClaimLost
-    return [settled > 0] * len(sent)
+    return [is_settled] * len(sent)

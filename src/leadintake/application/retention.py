@@ -12,7 +12,8 @@ from leadintake.application.ports import Clock, FileStore
 from leadintake.application.removal import remove
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound, Stale, Unavailable
-from leadintake.domain.lead import State
+from leadintake.domain.events import Event
+from leadintake.domain.lead import Lead, State
 from leadintake.domain.people import SESSION_LIFETIME
 
 PORTION = 100
@@ -76,14 +77,15 @@ class Retention:
             return 0
         now = self.now()
         before = now - self.keep_for
+
+        def last_event(lead: Lead) -> Event:
+            return lead.expired(unchanged_since=before, at=now)
+
         erased = 0
         while found := await self.database.read(self.firm_id, lambda tx: tx.leads.expired(before, PORTION)):
             for lead_id in found:
                 with suppress(NotFound, Stale):
-                    await remove(
-                        self.database, self.files, self.firm_id, lead_id,
-                        lambda lead: lead.expired(unchanged_since=before, at=now),
-                    )  # fmt: skip
+                    await remove(self.database, self.files, self.firm_id, lead_id, last_event)
                     erased += 1
         return erased
 

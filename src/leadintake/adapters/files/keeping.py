@@ -60,13 +60,14 @@ class Keeper:
         outcomes = [_named(arrival, resume) for arrival, resume in zip(arrivals, seen, strict=True)]
         files = [each.file for each in outcomes if isinstance(each, Named)]
         try:
-            failures = iter(self._sync(files))
+            failures = self._sync(files)
         finally:
             for file in files:
                 file.close()
             for arrival in arrivals:
                 arrival.over.set_result(None)
-        return [next(failures) or each.resume if isinstance(each, Named) else each for each in outcomes]
+        failed = dict(zip(files, failures, strict=True))
+        return [(failed[each.file] or each.resume) if isinstance(each, Named) else each for each in outcomes]
 
     def _sync(self, files: Sequence[OpenFile]) -> list[OSError | None]:
         """What went wrong with each; a name is as safe as its folder."""

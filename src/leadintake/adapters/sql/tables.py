@@ -25,7 +25,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         """Raises TypeError for a naive datetime."""
         return None if value is None else (value - EPOCH) // MICROSECOND
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as above
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the base's signature
         """The moment as an aware datetime."""
         return None if value is None else EPOCH + value * MICROSECOND
 
@@ -44,7 +44,7 @@ class Id(sa.types.TypeDecorator[UUID]):
         """The bytes of a UUID in network order, which sort as it does. A lead with its mails has thirty of them."""
         return (lambda value: value and value.bytes) if dialect.name == "sqlite" else super().bind_processor(dialect)
 
-    def process_result_value(self, value: bytes | UUID | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002 - as below
+    def process_result_value(self, value: bytes | UUID | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002 - the base's signature
         """The UUID."""
         return UUID(bytes=value) if isinstance(value, bytes) else value
 
