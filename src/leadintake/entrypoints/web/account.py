@@ -16,7 +16,7 @@ from leadintake.entrypoints.http.me import replace_password
 from leadintake.entrypoints.http.problems import explain
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
-from leadintake.entrypoints.web.fields import NOTHING, refused
+from leadintake.entrypoints.web.form_errors import NO_ERRORS, form_errors
 from leadintake.entrypoints.web.pages import desk_page, just_done, redirect, saying
 
 DONE = {
@@ -39,7 +39,7 @@ async def change_password(request: SignedIn) -> Template | Redirect:
     try:
         await replace_password(request, form.get("current_password", ""), form.get("new_password", ""))
     except Invalid as error:
-        return await _shown(request, **refused(request, error))
+        return await _shown(request, **form_errors(request, error))
     except (TooManyRequests, Unavailable) as error:
         explained = explain(error, request.scope)
         wrong = {"current_password": explained.detail}
@@ -61,7 +61,7 @@ async def _shown(
     *,
     status: int = HTTPStatus.OK,
     headers: dict[str, str] | None = None,
-    wrong: Mapping[str, str] = NOTHING,
+    wrong: Mapping[str, str] = NO_ERRORS,
 ) -> Template:
     app = serving(request).app
     return desk_page(

@@ -19,7 +19,7 @@ from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.reading import parsed_id, read_pairs
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.http.users import add_user, update_user
-from leadintake.entrypoints.web.fields import NOTHING, refused
+from leadintake.entrypoints.web.form_errors import NO_ERRORS, form_errors
 from leadintake.entrypoints.web.pages import desk_page, just_done, redirect, saying
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ async def add(request: SignedIn) -> Template:
     try:
         added, password = await add_user(request, form.get("email", ""), form.get("full_name", ""), _role(form))
     except (Invalid, EmailTaken) as error:
-        return await _list(request, form, **refused(request, error, at="email"))
+        return await _list(request, form, **form_errors(request, error, at="email"))
     return await _shown(request, "password", status=HTTPStatus.CREATED, person=added, password=password, is_new=True)
 
 
@@ -63,7 +63,7 @@ async def change(request: SignedIn, user_id: FromPath[str]) -> Template | Redire
         update = Update(full_name=form.get("full_name", ""), role=_role(form))
         changed = await update_user(request, wanted, update)
     except (Invalid, LastAdmin) as error:
-        return await _one(request, wanted, form, **refused(request, error, at="role"))
+        return await _one(request, wanted, form, **form_errors(request, error, at="role"))
     if changed.id == request.user.id and changed.role is not Role.ADMIN:
         return redirect(request, "/inbox/account")
     return redirect(request, saying(f"/inbox/users/{wanted}", "changed"))
@@ -76,7 +76,7 @@ async def deactivate(request: SignedIn, user_id: FromPath[str]) -> Template | Re
     try:
         await update_user(request, wanted, Update(is_active=False))
     except LastAdmin as error:
-        return await _one(request, wanted, **refused(request, error, at="access"))
+        return await _one(request, wanted, **form_errors(request, error, at="access"))
     return redirect(request, saying(f"/inbox/users/{wanted}", "deactivated"))
 
 
@@ -108,7 +108,7 @@ def _role(form: Mapping[str, str]) -> Role:
 
 
 async def _list(
-    request: SignedIn, typed: Mapping[str, str], *, status: int = HTTPStatus.OK, wrong: Mapping[str, str] = NOTHING
+    request: SignedIn, typed: Mapping[str, str], *, status: int = HTTPStatus.OK, wrong: Mapping[str, str] = NO_ERRORS
 ) -> Template:
     everybody = await serving(request).app.staff.everybody(request.user)
     return await _shown(request, "users", status=status, typed=typed, wrong=wrong, everybody=everybody)
@@ -120,7 +120,7 @@ async def _one(
     typed: Mapping[str, str] | None = None,
     *,
     status: int = HTTPStatus.OK,
-    wrong: Mapping[str, str] = NOTHING,
+    wrong: Mapping[str, str] = NO_ERRORS,
 ) -> Template:
     person = await _find(request, user_id)
     typed = typed or {"full_name": person.full_name, "role": person.role}

@@ -1,4 +1,4 @@
-"""Forms of the desk that come back with something wrong."""
+"""What is wrong with a form of the inbox that was sent, for the page that shows it again."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,14 +8,14 @@ from leadintake.domain.errors import FieldError, Invalid, Refused
 from leadintake.entrypoints.http.problems import explain
 from leadintake.entrypoints.http.reading import AnyRequest
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
-"""What is wrong with a form that nobody has sent yet."""
+NO_ERRORS: Mapping[str, str] = MappingProxyType({})
+"""Of a form that nobody has sent yet."""
 
 
-def refused(request: AnyRequest, error: Refused, at: str = "") -> dict[str, Any]:
+def form_errors(request: AnyRequest, error: Refused, at: str = "") -> dict[str, Any]:
     """The `status` of the page that shows the form again, and what is `wrong`, by field.
 
-    An error that names no field is said `at` one.
+    An error that names no field is shown `at` this one.
     """
     errors = error.errors if isinstance(error, Invalid) else [FieldError(at, error.detail)]
     return {
