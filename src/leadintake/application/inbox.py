@@ -6,7 +6,7 @@ from uuid import UUID
 
 from leadintake.application.database import Database, LeadQuery, Position, Transaction, page_of
 from leadintake.application.ports import Clock
-from leadintake.application.views import DeliveryView, EventView, LeadView, Mails, OwedMail
+from leadintake.application.views import DeliveryView, EventView, LeadView, MailStatus, OwedMail
 from leadintake.domain.delivery import Status
 from leadintake.domain.lead import State
 from leadintake.domain.people import Permission, Principal, User
@@ -44,7 +44,7 @@ class InboxPage:
 
     items: list[LeadView]
     has_more: bool
-    mails: dict[UUID, Mails]
+    mails: dict[UUID, MailStatus]
     counts: dict[State, int]
     quarantined: int
     elsewhere: int
@@ -160,14 +160,14 @@ def _hidden(tx: Transaction, query: LeadQuery) -> int:
     return 0 if query.quarantined else tx.leads.count(LeadQuery(words=query.words, quarantined=True, limit=COUNT_MAX))
 
 
-def _mails(tx: Transaction, lead_ids: list[UUID]) -> dict[UUID, Mails]:
+def _mails(tx: Transaction, lead_ids: list[UUID]) -> dict[UUID, MailStatus]:
     statuses = tx.deliveries.statuses(lead_ids)
     return {lead_id: _worst(statuses.get(lead_id, set())) for lead_id in lead_ids}
 
 
-def _worst(statuses: set[Status]) -> Mails:
-    shown = {Mails.PENDING if status is Status.SENDING else Mails(status.value) for status in statuses}
-    return next((mails for mails in Mails if mails in shown), Mails.NONE)
+def _worst(statuses: set[Status]) -> MailStatus:
+    shown = {MailStatus.PENDING if status is Status.SENDING else MailStatus(status.value) for status in statuses}
+    return next((mails for mails in MailStatus if mails in shown), MailStatus.NONE)
 
 
 def _first(tx: Transaction, query: LeadQuery) -> UUID | None:

@@ -91,8 +91,8 @@ class OwedMail:
     name: str
 
 
-class Mails(StrEnum):
-    """How the notifications of one lead are, the worst first: the first that fits any of them. `none` are owed."""
+class MailStatus(StrEnum):
+    """The worst status that any mail of a lead has; members are listed worst first. `none` is a lead without mails."""
 
     FAILED = "failed"
     HELD = "held"

@@ -14,7 +14,7 @@ from leadintake.application.database import LeadQuery, Position, Transaction
 from leadintake.application.desk import Change
 from leadintake.application.inbox import COUNT_MAX, LATE_AFTER, OTHERS_MAX, Trouble
 from leadintake.application.record import record
-from leadintake.application.views import Mails
+from leadintake.application.views import MailStatus
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Purpose, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, NotFound
 from leadintake.domain.lead import State
@@ -101,7 +101,7 @@ async def test_a_page(practice: Practice) -> None:
     for page in (oldest, rest, none):
         assert page.counts == {State.PENDING: 4, State.REACHED_OUT: 1}
         assert page.newest == Position(NOW + 5 * MOMENT, lead(5).id)
-        assert page.mails == {view.id: Mails.NONE for view in page.items}
+        assert page.mails == {view.id: MailStatus.NONE for view in page.items}
 
 
 @pytest.mark.long
@@ -121,25 +121,25 @@ async def test_counting_ends(practice: Practice) -> None:
 @pytest.mark.parametrize(
     ("statuses", "shown"),
     [
-        ([], Mails.NONE),
-        ([Status.SENT], Mails.SENT),
-        ([Status.SENT, Status.SENT], Mails.SENT),
-        ([Status.PENDING], Mails.PENDING),
-        ([Status.SENDING], Mails.PENDING),
-        ([Status.SENT, Status.SENDING], Mails.PENDING),
-        ([Status.HELD], Mails.HELD),
-        ([Status.HELD, Status.SENT, Status.PENDING], Mails.HELD),
-        ([Status.FAILED], Mails.FAILED),
-        ([Status.SENT, Status.HELD, Status.FAILED, Status.PENDING], Mails.FAILED),
+        ([], MailStatus.NONE),
+        ([Status.SENT], MailStatus.SENT),
+        ([Status.SENT, Status.SENT], MailStatus.SENT),
+        ([Status.PENDING], MailStatus.PENDING),
+        ([Status.SENDING], MailStatus.PENDING),
+        ([Status.SENT, Status.SENDING], MailStatus.PENDING),
+        ([Status.HELD], MailStatus.HELD),
+        ([Status.HELD, Status.SENT, Status.PENDING], MailStatus.HELD),
+        ([Status.FAILED], MailStatus.FAILED),
+        ([Status.SENT, Status.HELD, Status.FAILED, Status.PENDING], MailStatus.FAILED),
     ],
 )
-async def test_how_the_mails_are(practice: Practice, statuses: list[Status], shown: Mails) -> None:
+async def test_how_the_mails_are(practice: Practice, statuses: list[Status], shown: MailStatus) -> None:
     """Of the mails of a lead the worst is shown, and it is nobody else's."""
     await owe(practice, 1, *statuses)
     await store(practice, 2)
     page = await practice.inbox.page(GRACE, LeadQuery())
 
-    assert page.mails == {lead(1).id: shown, lead(2).id: Mails.NONE}
+    assert page.mails == {lead(1).id: shown, lead(2).id: MailStatus.NONE}
 
 
 async def test_mails_of_many(practice: Practice) -> None:
@@ -148,7 +148,7 @@ async def test_mails_of_many(practice: Practice) -> None:
         await owe(practice, number, status)
     page = await practice.inbox.page(GRACE, replace(OLDEST_FIRST, limit=2))
 
-    assert page.mails == {lead(1).id: Mails.SENT, lead(2).id: Mails.HELD}
+    assert page.mails == {lead(1).id: MailStatus.SENT, lead(2).id: MailStatus.HELD}
 
 
 async def test_what_arrived(practice: Practice) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from leadintake.application.views import DeliveryView, EventView, LeadView, Mails, UserView
+from leadintake.application.views import DeliveryView, EventView, LeadView, MailStatus, UserView
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.events import ActorKind, EventKind
 from leadintake.domain.lead import State
@@ -22,11 +22,11 @@ STATUSES = {
     Status.HELD: "Held back",
 }
 MAILS = {
-    Mails.FAILED: "Failed",
-    Mails.HELD: "Held back",
-    Mails.PENDING: "On their way",
-    Mails.SENT: "Sent",
-    Mails.NONE: "None",
+    MailStatus.FAILED: "Failed",
+    MailStatus.HELD: "Held back",
+    MailStatus.PENDING: "On their way",
+    MailStatus.SENT: "Sent",
+    MailStatus.NONE: "None",
 }
 FLAGS = {
     Flag.ENCRYPTED: "The file needs a password, or cannot be looked through.",
