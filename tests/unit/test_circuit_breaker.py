@@ -37,7 +37,7 @@ def test_open() -> None:
     with capture_logs() as logs:
         breaker.worked()
 
-    assert (breaker.capacity, breaker.pause, gauge(), logs) == (WIDTH, 0, 0, [])
+    assert (breaker.capacity, breaker.pause_left, gauge(), logs) == (WIDTH, 0, 0, [])
 
 
 def test_an_hour_of_wrong_passwords() -> None:
@@ -48,8 +48,8 @@ def test_an_hour_of_wrong_passwords() -> None:
     with capture_logs() as logs:
         while clock.at < 1000 + 3600:
             breaker.went_down("535 wrong password")
-            pauses.append(breaker.pause)
-            clock.at += breaker.pause
+            pauses.append(breaker.pause_left)
+            clock.at += breaker.pause_left
 
     assert pauses[:6] == [FIRST_PAUSE, 8, 16, 32, LONGEST_PAUSE, LONGEST_PAUSE]
     assert len(pauses) < 65
@@ -66,7 +66,7 @@ def test_letters_that_were_under_way_say_nothing_new() -> None:
     breaker.went_down("535 wrong password")
     breaker.worked()
 
-    assert breaker.pause == FIRST_PAUSE - 1
+    assert breaker.pause_left == FIRST_PAUSE - 1
     assert gauge() == 1
 
 
@@ -77,15 +77,15 @@ def test_one_letter_tries_it() -> None:
     with capture_logs() as logs:
         for _ in range(3):
             breaker.went_down("535 wrong password")
-            clock.at += breaker.pause
+            clock.at += breaker.pause_left
         trying = breaker.capacity
         breaker.worked()
-        mended = (breaker.capacity, breaker.pause, gauge())
+        mended = (breaker.capacity, breaker.pause_left, gauge())
         breaker.went_down("535 wrong password")
 
     assert trying == 1
     assert mended == (WIDTH, 0.0, 0.0)
-    assert breaker.pause == FIRST_PAUSE
+    assert breaker.pause_left == FIRST_PAUSE
     assert events(logs) == ["channel_paused", "channel_resumed", "channel_paused"]
 
 
@@ -97,4 +97,4 @@ def test_a_pause_ends_by_itself(later: float) -> None:
     breaker.went_down("535 wrong password")
     clock.at += FIRST_PAUSE + later
 
-    assert (breaker.pause, breaker.capacity) == (0, 1)
+    assert (breaker.pause_left, breaker.capacity) == (0, 1)

@@ -23,33 +23,33 @@ class CircuitBreaker:
         self._width = width
         self._first_pause = first_pause
         self._now = now
-        self._pause = 0.0
+        self._pause_length = 0.0
         self._ends_at = 0.0
         paused.set(0)
 
     @property
     def capacity(self) -> int:
         """How many letters may be under way at once, when no pause lasts."""
-        return 1 if self._pause else self._width
+        return 1 if self._pause_length else self._width
 
     @property
-    def pause(self) -> float:
+    def pause_left(self) -> float:
         """Seconds until letters may go out."""
-        return max(0.0, self._ends_at - self._now()) if self._pause else 0.0
+        return max(0.0, self._ends_at - self._now()) if self._pause_length else 0.0
 
     def went_down(self, reason: str) -> None:
         """Pause, for twice as long as before; what else was under way meanwhile says nothing new."""
-        if self.pause:
+        if self.pause_left:
             return
-        if not self._pause:
+        if not self._pause_length:
             log.error("channel_paused", reason=reason)
             paused.set(1)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE) or self._first_pause
-        self._ends_at = self._now() + self._pause
+        self._pause_length = min(2 * self._pause_length, LONGEST_PAUSE) or self._first_pause
+        self._ends_at = self._now() + self._pause_length
 
     def worked(self) -> None:
         """Open up, unless the letter that arrived may have been under way since before the pause."""
-        if self._pause and not self.pause:
-            self._pause = 0.0
+        if self._pause_length and not self.pause_left:
+            self._pause_length = 0.0
             log.info("channel_resumed")
             paused.set(0)

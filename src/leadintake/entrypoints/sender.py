@@ -72,7 +72,7 @@ class Sender:
                 heartbeat.set_to_current_time()
                 self._wake.clear()
                 try:
-                    pause = self._breaker.pause or await self._start_what_is_due()
+                    pause = self._breaker.pause_left or await self._start_what_is_due()
                     failures = 0
                 except Exception:
                     log.exception("outbox_unavailable")
@@ -152,7 +152,7 @@ class Sender:
         """
         with suppress(asyncio.CancelledError):  # While it waits; from then on, `_send` sees to that.
             async with self._places:
-                is_open = not self._is_stopping and not self._breaker.pause and capacity <= self._breaker.capacity
+                is_open = not self._is_stopping and not self._breaker.pause_left and capacity <= self._breaker.capacity
                 if is_open and self._dispatch.now() - claimed_at < LONGEST_WAIT:
                     await self._send(letter)
                     return
