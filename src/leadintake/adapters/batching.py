@@ -31,8 +31,8 @@ class BatchingThread(Generic[T, R]):
     `work` returns what came of each task: a result, or the exception that is raised where it is waited for. What `work`
     raises itself is raised for all who wait by then, also those behind the group.
 
-    What comes within one step of the event loop reaches the thread as one group: else the first would wake it, and be
-    done alone while the others gather. It also wakes it once, where waking it took longer than most of what is asked.
+    Tasks that come within one step of the event loop are handed over together, and wake the thread once. Otherwise the
+    first would be done alone while the others gather; and to wake the thread takes longer than most tasks.
     """
 
     def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[R | Exception]], largest: int) -> None:

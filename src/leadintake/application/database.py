@@ -30,9 +30,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class LeadQuery:
-    """Which leads, in which order. From `created_from` to before `created_to`; each word begins one of the lead.
+    """Which leads, in which order. Each of `words` has to be the beginning of a word of the lead.
 
-    They are either all in quarantine, or none of them is.
+    `created_from` is inclusive, `created_to` exclusive. With `quarantined` all of them are in quarantine, else none is.
     """
 
     state: State | None = None
@@ -156,10 +156,10 @@ class Database(Protocol):
     async def write_together(
         self, firm_id: UUID, work: Callable[[Transaction, Sequence[A]], Sequence[T | Exception]], task: A
     ) -> T:
-        """Like `write`, for one of many tasks of the same work, which may be given those of others who wait as well.
+        """Like `write`, for a task that may share its transaction with other waiting tasks of the same work.
 
-        It returns what comes of each task, or the exception that is raised for whoever asked; such a task has changed
-        nothing. Where it raises, each task is tried alone.
+        `work` is given all of them, and returns one outcome for each: a result, or an exception, which is raised for
+        whoever asked; that task has changed nothing then. Where `work` itself raises, each task is tried alone.
         """
 
     async def ping(self) -> None:

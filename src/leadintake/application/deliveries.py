@@ -14,8 +14,8 @@ from leadintake.domain.delivery import Delivery, Purpose, Status
 class Letter:
     """One claimed delivery, with the token that settles it and the facts its text is made from.
 
-    `attempt` is 1 for the first try; `message_id` and `created_at` are the same in every attempt. It `is_rescued` when
-    an earlier claim ran out: whoever had that may have died of it.
+    `attempt` is 1 for the first try; `message_id` and `created_at` are the same in every attempt. `is_rescued`
+    says that an earlier claim ran out: the letter may be what ended the process that had claimed it.
     """
 
     delivery_id: UUID
@@ -50,7 +50,8 @@ class Outbox(Protocol):
     ) -> list[Letter]:
         """Take due deliveries for domain.delivery.LEASE, and with `rescue` one whose claim ran out; counts attempts.
 
-        `is_idle` says that whoever claims has nothing under way: where nobody else does, no claim is good any more.
+        `is_idle` says that the caller is sending nothing. Where it is the only worker, any claim there is was left
+        behind by a process that ended.
         """
 
     def mark_sent(self, delivery_ids: Sequence[UUID], token: UUID, at: datetime) -> int:

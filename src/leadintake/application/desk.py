@@ -58,10 +58,10 @@ class Desk:
     wake: Callable[[], None]
 
     async def page(self, user: User, query: LeadQuery, show: Callable[[Page], T]) -> T:
-        """The leads of a query, as `show` makes them up where they are read.
+        """The leads of a query, rendered by `show` in the thread that reads them.
 
-        What one thread has made is slow to go through for another: shown by whoever asked, a list of 50 takes a
-        twentieth more.
+        Objects that another thread has made are slow to go through: rendered by the caller, a list of 50 takes 5 % more
+        time.
         """
         user.require(Permission.WORK_LEADS)
 

@@ -141,7 +141,8 @@ class Dispatch:
     async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write until it is stored, or until the claim is over, which is LEASE after it was made.
 
-        That of a letter that waited for its turn is over before; what is written finds that, and changes nothing.
+        The claim of a letter that waited for its turn ends earlier. What is written then finds it lost, and changes
+        nothing.
         """
         until = self.now() + LEASE - SEND_TIMEOUT
         wait = STORE_AGAIN_AFTER

@@ -27,7 +27,7 @@ LATE_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What keeps mail from going out: how many deliveries failed, and since when the one waits that waits longest."""
+    """What keeps mail from going out: how many deliveries failed, and since when the longest-waiting one is late."""
 
     failed: int
     late_since: datetime | None
@@ -35,11 +35,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxPage:
-    """Some leads, with how the mails of each are, and what is there to know about all.
+    """One page of leads, the status of the mails of each, and figures about the inbox as a whole.
 
-    `counts` and `quarantined` end at COUNT_MAX; of the leads in quarantine, `counts` and `newest` know nothing.
-    `elsewhere` and `hidden` are how many a search would find besides, where its list ends on this page: in all leads,
-    and in quarantine.
+    `counts` and `quarantined` end at COUNT_MAX; `counts` and `newest` leave out the leads in quarantine. Where all that
+    a search finds in its list is on this page, `elsewhere` is how many leads it would find outside that list, and
+    `hidden` how many in quarantine.
     """
 
     items: list[LeadView]

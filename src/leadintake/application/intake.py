@@ -46,9 +46,9 @@ REFERENCE_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a prospect typed, as it came, empty where nothing did; and the notice above it, where that is known.
+    """What a prospect typed, unparsed, empty where a field is missing; and the notice above the form, if it is known.
 
-    `trap` is what came in the field of the page that nobody sees; None is for what did not come by the page.
+    `trap` is what is in the hidden field of the page, its honeypot; None for a submission that came by the API.
     """
 
     first_name: str

@@ -1,4 +1,4 @@
-"""Owing: which mails a lead brings with it, from when it counts as one, and which come in place of one that failed."""
+"""Owing: which mails a lead brings with it, unless it is in quarantine, and which replace one that failed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

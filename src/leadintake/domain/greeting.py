@@ -20,7 +20,7 @@ MOST_WORDS = 3
 """Maria del Carmen has three; given names of four are rare, and "Your Account Is Locked" has four."""
 
 LONGEST_PARTICLE = 3
-"""Among three words, those in lower case are this short in a name (de, la, van, bin), mostly longer in a sentence."""
+"""In a name of three words, those in lower case are this short (de, la, van, bin); in a sentence mostly longer."""
 
 MOST_MARKS = 6
 """Burmese and Tibetan put up to about six marks on a letter; more is a scribble over the lines above and below."""

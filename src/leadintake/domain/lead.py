@@ -142,9 +142,10 @@ class Lead:
         return Event(self.id, EventKind.DISCARDED, at, by, data)
 
     def expired(self, *, unchanged_since: datetime, at: datetime) -> Event:
-        """The event that stays of a lead whose time is over; raises Stale where somebody changed it after that moment.
+        """The event that stays of a lead that was kept long enough.
 
-        So it does for a lead that waits for an answer, whose time is never over.
+        Raises Stale where somebody has changed it since then, and for a lead that still waits for an answer: that is
+        never too old.
         """
         if self.updated_at >= unchanged_since or (self.state is State.PENDING and not self.quarantine):
             raise Stale

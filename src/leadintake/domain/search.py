@@ -17,7 +17,7 @@ STROKES = str.maketrans(dict(zip("łđøıðħŧ", "ldoidht", strict=True)) | {"
 """Letters that Unicode does not decompose although people type them without the stroke."""
 
 ALL_BUT_WORDS = re.compile("[^0-9a-z]+")
-"""Of ASCII in lower case."""
+"""For text that is ASCII and in lower case already."""
 
 
 def words(text: str) -> list[str]:

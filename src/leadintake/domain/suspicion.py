@@ -1,4 +1,4 @@
-"""Whether a submission looks as if a robot had sent it. Then it is kept apart, until a person has looked at it."""
+"""Whether a submission looks like the work of a robot. If so, it is kept in quarantine until a person has seen it."""
 
 import re
 import unicodedata
@@ -24,7 +24,7 @@ ENOUGH = 3
 """With so many points a submission goes to quarantine."""
 
 ADDRESS = re.compile(r"://(?:www\.)?|www\.")
-"""What addresses of websites have, each once. No name has it."""
+"""How the address of a website begins, found once in each. No name of a person contains it."""
 
 
 @dataclass(frozen=True, slots=True)

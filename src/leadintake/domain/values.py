@@ -1,4 +1,4 @@
-"""Small values that people type or read out: names, references, keys, mailboxes."""
+"""Small values: names, references, keys and mailboxes, which people type or read out, and ids."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ EMPTY = "Fill in this field."
 
 NAME_MAX_CHARACTERS = 100
 MOST_DECOMPOSED = 4
-"""Into so many code points one may decompose. A longer text is too long in NFC too, which takes quadratic time."""
+"""Code points that one may decompose into. Longer text is too long in NFC too, and NFC takes quadratic time."""
 
 ADDRESS_MAX_CHARACTERS = 254
 """RFC 5321 section 4.5.3.1.3 allows a path of 256 octets, its angle brackets included."""
@@ -101,7 +101,7 @@ def meant_reference(text: str) -> str | None:
 def uuid7(milliseconds: int, random_bits: int) -> UUID:
     """Return the UUID of a moment, in milliseconds since 1970, and UUID7_RANDOM_BITS (RFC 9562 section 5.7).
 
-    Rows made one after the other lie side by side under such ids: half the pages to write of a submission's rows.
+    Rows made one after the other then lie side by side in an index, which halves the pages that a submission writes.
     """
     high, low = random_bits >> 62 & 0xFFF, random_bits & (1 << 62) - 1
     return UUID(int=milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low)

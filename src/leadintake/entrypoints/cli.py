@@ -51,7 +51,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is to be run, for which nothing but what it prints is said; `serve` and `worker` log."""
+        """The command to run, with the log silenced; `serve` and `worker` turn it on."""
         name, command, rest = super().resolve_command(ctx, args)
         if name not in self.commands:
             import_module("leadintake.entrypoints.logs").silence()

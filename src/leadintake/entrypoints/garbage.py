@@ -12,6 +12,6 @@ YOUNGER_COLLECTIONS = 20
 
 
 def settle() -> None:
-    """Say that all is there that stays: no collection goes through it again, nor does the end of the process."""
+    """Freeze what was made so far, so that neither a collection nor the end of the process goes through it again."""
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, YOUNGER_COLLECTIONS, YOUNGER_COLLECTIONS)

@@ -29,7 +29,7 @@ SHORTEST_SLEEP = 0.5
 AHEAD = 3
 """Letters that may be claimed for each that may go out at once. The rest wait here, so that a claim takes many.
 
-Claimed as places became free, they came two or three at a time, and a third fewer went to a mail server under load.
+When letters were claimed as places became free, two or three at a time, a mail server got a third fewer under load.
 """
 
 LONGEST_WAIT = LEASE / 2

@@ -12,10 +12,10 @@ from leadintake.entrypoints.circuit_breaker import FIRST_PAUSE
 from leadintake.entrypoints.sender import Sender
 
 GRACE = 5.0
-"""Seconds that letters in flight get to arrive in; `serve` has waited up to 20 for requests before."""
+"""Seconds that letters in flight have left to arrive, after the 20 at most that `serve` waits for requests."""
 
 SETTLING = 3.0
-"""Seconds that writing down what was broken off may then take, so that a stop takes less than 30 in all."""
+"""Seconds left to store that the others were broken off, so that a stop takes less than 30 in all."""
 
 SWEEP_EVERY = timedelta(hours=1)
 PRUNE_EVERY = timedelta(hours=1)

@@ -18,15 +18,15 @@ CHUNK = 256 * 1024
 """Bytes a hop to a thread carries: less memory, and faster, than 1 MiB."""
 
 THREADS = 4
-"""They read and write what exceeds a buffer, and downloads. With 5 MB and 16 at once, 1, 2 and 4 stored as many; a file
-that takes long to look at holds up nobody with 4. Each more takes up to 2 MB.
+"""For files that exceed a buffer, and for downloads. With 16 uploads of 5 MB at once, 1, 2 and 4 threads store equally
+many; with 4, a file that takes long to inspect holds up no other. Each further thread takes up to 2 MB.
 """
 
 
 class OpenFile:
     """A file by its descriptor. It is closed at the latest when nobody can reach it any more.
 
-    So an iterator may have it that is never begun, or a thread. `FileIO` asks the system for more when it is opened,
+    So a thread may have it, or an iterator that is never started. `FileIO` asks the system for more when it is opened,
     and each such call gives up the interpreter's lock: a submission costs a thirtieth more.
     """
 

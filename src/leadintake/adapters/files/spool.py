@@ -18,8 +18,7 @@ from leadintake.domain.resume import Finding, rounded_down
 T = TypeVar("T")
 
 SMALL = CHUNK // 4
-"""Bytes: pieces are joined while they have no more, since each takes memory of its own, and a client may send one byte
-after the other."""
+"""Pieces are joined up to so many bytes, since each takes memory of its own, and a client may send single bytes."""
 
 
 class Spool:
@@ -90,7 +89,7 @@ class Spool:
         Never waits, so that it works while being cancelled. Where a hop is still under way, its thread does it after
         that, so that nothing is written to a closed descriptor.
         """
-        hop, self._hop = self._hop, None  # Else the two would hold each other, and what the hop came to.
+        hop, self._hop = self._hop, None  # Else each would keep the other alive, and the result.
         if hop:
             hop.add_done_callback(self._clean_up)
 

@@ -59,7 +59,7 @@ def _claim(*due: sa.ColumnElement[bool] | sa.TextClause) -> sa.Update:
 
 
 def _counted(*due: sa.ColumnElement[bool] | sa.TextClause) -> sa.Executable:
-    """With a row for each that it takes. PENDING has none: at each the driver gives up the interpreter's lock."""
+    """A claim that returns a row for each delivery. PENDING returns none: for each, the driver gives up the GIL."""
     return _claim(*due).returning(deliveries.c.id)
 
 

@@ -31,7 +31,7 @@ LARGEST_GROUP = 64
 READERS = 2
 
 CHECKPOINT_PAGES = 8_000
-"""Of 4 KiB. A hot page is written back once for eight times at the default of 1,000; the log takes 32 MB."""
+"""Of 4 KiB, so the log takes 32 MB. With the default of 1,000, a hot page is written back eight times as often."""
 
 TEMPORARY_IN_MEMORY = "temp_store=MEMORY"
 """What a statement may have to take back would be a file in /var/tmp else, and hold what prospects have sent."""
@@ -192,7 +192,7 @@ def _run_alone(connection: sa.Connection, job: Job) -> Any:
 def _touch(tx: SqlTransaction, tasks: Sequence[None]) -> Sequence[None]:
     """Write what the file has already: a number that SQLite keeps for whoever needs one, and nobody does.
 
-    Not to one that does not log ahead: that is a copy, which is only looked at.
+    Not where the file is not in WAL mode: that is a copy, which is only looked at.
     """
     if tx.connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal":
         tx.connection.exec_driver_sql("PRAGMA user_version = 0")

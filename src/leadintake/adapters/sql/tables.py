@@ -143,7 +143,7 @@ leads = sa.Table(
     _partial("ix_leads_listed_by_state", NOT_IN_QUARANTINE, "firm_id", "state", "created_at", "id"),
     _partial("ix_leads_quarantined", IN_QUARANTINE, "firm_id", "created_at", "id"),
 )
-"""`quarantine` has the reasons, between spaces; NULL if the lead is not in it. So each list has an index of its own."""
+"""`quarantine` has the reasons, separated by spaces, or NULL for a lead that is not in it: each list has an index."""
 
 lead_words = sa.Table(
     "lead_words",

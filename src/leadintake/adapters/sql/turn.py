@@ -1,4 +1,4 @@
-"""Taking turns on a SQLite file: of several processes one at a time writes to it, and to the log or from it.
+"""Taking turns on a SQLite file: only one process at a time writes to it, or writes its log back.
 
 SQLite's own lock ends before the log is written back. Before 3.51.3, a process that commits just then can damage the
 file (sqlite.org/wal.html#walresetbug).
@@ -18,8 +18,8 @@ LOOK_AGAIN_AFTER = 0.001
 class Turns:
     """The turns of one process, in which one thread writes.
 
-    Whoever waits stands at a door, and whoever had a turn goes there again before the next. Without it, a process that
-    always has something to write would take turn after turn while the other sleeps.
+    A process waits for its turn while it holds the lock named door, and takes that again before its next turn. Without
+    it, a process that always has something to write would take turn after turn while the other sleeps.
     """
 
     def __init__(self, database: Path, patience: float) -> None:

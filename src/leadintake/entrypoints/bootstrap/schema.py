@@ -25,7 +25,7 @@ HEAD = migrations.HEAD
 
 
 class Schema(Enum):
-    """What the database has, as against what this version works with."""
+    """How the schema of the database compares with the one that this version needs."""
 
     NONE = "There is no database yet. Run `leadintake migrate`, with PostgreSQL as the owner of its tables."
     OLDER = "The database is of an older version. Stop the service and run `leadintake migrate`."

@@ -10,7 +10,7 @@ SAID = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)
 MOST_CHARACTERS = 300
 
 CLOCK_DRIFT = timedelta(seconds=5)
-"""As far as tokens of another server may be ahead (leadintake.adapters.security.tokens)."""
+"""As much as a token may seem to come from the future (CLOCK_DRIFT in leadintake.adapters.security.tokens)."""
 
 
 class Verdict(StrEnum):

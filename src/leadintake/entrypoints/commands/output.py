@@ -15,7 +15,7 @@ from rich.text import Text
 from leadintake.entrypoints.logs import visible
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How what spreadsheets reckon with may begin; some read wide letters alike."""
+"""How a cell may begin that a spreadsheet takes for a formula; some treat full-width characters alike."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -90,7 +90,7 @@ class Description(TypedDict, total=False):
 
 
 def describe(*problems: type[Refused], **more: Unpack[Description]) -> dict[str, Any]:
-    """The `opt` of a route handler with its problems and Description, without what its router, path and body imply."""
+    """The `opt` of a route handler: its problems and Description. What its router, path and body imply is added."""
     return {PROBLEMS: problems, DESCRIPTION: more}
 
 

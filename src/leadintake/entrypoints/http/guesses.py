@@ -15,7 +15,7 @@ from leadintake.entrypoints.http.rate_limits import Counts, network_of
 FREE_GUESSES = 5
 FIRST_WAIT = 60
 LONGEST_WAIT = 15 * 60
-"""Seconds that the fifth wrong guess, and at most any later one, is waited after; each wait is twice the one before."""
+"""Seconds to wait after the fifth wrong guess, and at most after any later one; each wait is twice the one before."""
 
 WRONG_COUNTS_FOR = 6 * 60 * 60
 KNOWN_FOR = 30 * 24 * 60 * 60

@@ -59,7 +59,7 @@ durations = Histogram(
 )
 log = structlog.get_logger()
 
-Arriving = HTTPReceiveMessage | WebSocketReceiveMessage  # Written where it is used, it is made up for each request.
+Arriving = HTTPReceiveMessage | WebSocketReceiveMessage  # An annotation of an inner function is made per request.
 
 
 class Observed:

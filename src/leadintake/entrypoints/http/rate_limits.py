@@ -105,7 +105,7 @@ class MemoryCounts:
 
 
 class RateLimit:
-    """So many in a time (30/minute) from each address; None does not limit.
+    """A rate such as 30/minute for each network address; None is no limit.
 
     While requests cannot be counted where they should be, they are counted in `or_else`; without it, none gets in.
     """
@@ -140,7 +140,7 @@ class RateLimit:
 
 
 class Megabytes(RateLimit):
-    """So many megabytes in a time from each address; it counts bytes."""
+    """A rate of megabytes for each network address; it counts bytes."""
 
     unit = 1_000_000
     refusal = TooManyMegabytes

@@ -19,7 +19,7 @@ def seal(purpose: bytes, plain: bytes, about: str, keys: Sequence[bytes]) -> str
 def unseal(purpose: bytes, sealed: str, size: int, about: str, keys: Sequence[bytes]) -> bytes:
     """Return the `size` bytes that were sealed for this purpose and are about this; raises ValueError for all else.
 
-    Were there more of them, they could be the beginning of what they are about, which is signed behind them.
+    The size is fixed, or the beginning of what they are about, which is signed behind them, could pass for their end.
     """
     plain = urlsafe_b64decode(sealed + "==")[SIGNATURE_BYTES:]
     is_ours = any(hmac.compare_digest(_sealed(purpose, plain, about, key).encode(), sealed.encode()) for key in keys)

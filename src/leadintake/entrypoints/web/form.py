@@ -32,7 +32,7 @@ TRAP = "remark"
 """The honeypot. Its name tempts robots, means nothing to what fills in forms for people, and people do not see it."""
 
 MOST_RESUMES = 10
-"""So many times the largest resume is read before one that is too large is refused, else the browser says nothing."""
+"""A form of so many times the largest resume is read to its end before it is refused: else no browser shows why."""
 
 
 @get("/")
