@@ -83,7 +83,7 @@ class _Lines:
     """Where lines go. A full disk or a closed pipe loses them and stops nothing else.
 
     What only informs is written together, after the event loop's step in which it was logged: each write gives up the
-    interpreter's lock, and waiting for it took a tenth of the event loop's time under load. The rest is written first.
+    GIL, and waiting for it took a tenth of the event loop's time under load. The rest is written first.
     """
 
     def __init__(self, stream: BinaryIO) -> None:

@@ -27,7 +27,7 @@ class OpenFile:
     """A file by its descriptor. It is closed at the latest when nobody can reach it any more.
 
     So a thread may have it, or an iterator that is never started. `FileIO` asks the system for more when it is opened,
-    and each such call gives up the interpreter's lock: a submission costs a thirtieth more.
+    and each such call gives up the GIL: a submission costs a thirtieth more.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -34,7 +34,7 @@ class Arrival:
 class Keeper:
     """Keeps the files of one folder, by one thread.
 
-    With four threads that wait for each other at the interpreter's lock, a submission costs a fifth more.
+    With four threads that wait for each other at the GIL, a submission costs a fifth more.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +55,7 @@ class Keeper:
         return await self._waiting.do(arrival)
 
     def _keep(self, arrivals: Sequence[Arrival]) -> list[Resume | Exception]:
-        """All are looked at before the first is made, because each call to the disk gives up the interpreter's lock."""
+        """All are looked at before the first is made, because each call to the disk gives up the GIL."""
         seen = [_seen(arrival) for arrival in arrivals]
         outcomes = [_named(arrival, resume) for arrival, resume in zip(arrivals, seen, strict=True)]
         files = [each.file for each in outcomes if isinstance(each, Named)]

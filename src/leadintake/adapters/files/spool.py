@@ -98,7 +98,7 @@ class Spool:
         self.save()
 
     def _read(self, how: Callable[[BinaryIO], T]) -> T:
-        """What fits the buffer is read there: each read from disk gives up the interpreter's lock."""
+        """What fits the buffer is read there: each read from disk gives up the GIL."""
         self._hash()
         if self._file is None:
             return how(BytesIO(b"".join(self._buffer)))

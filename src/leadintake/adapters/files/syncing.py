@@ -16,7 +16,7 @@ class Syncing:
 
     The kernel takes them all in one call, and syncs them side by side (io_submit(2), IOCB_CMD_FSYNC). One after the
     other, each would be a write of its own to the disk's journal, and each return from the kernel a wait for the
-    interpreter's lock: an eighth fewer submissions with 16 clients. Where there is no such call, it is done so.
+    GIL: an eighth fewer submissions with 16 clients. Where there is no such call, it is done so.
     """
 
     def __init__(self, at_once: int) -> None:

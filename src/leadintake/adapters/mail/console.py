@@ -30,7 +30,7 @@ class ConsoleMailer:
     One thread writes the mails that wait at the same moment, and syncs them all at once. That is a seventh less of the
     CPU of a submission than a sync for each, and no mail falls behind while 16 clients submit without a pause. It
     renders all of them before it writes the first, which is a twentieth less, because each call that writes gives up
-    the interpreter's lock.
+    the GIL.
     """
 
     at_once = 128

@@ -7,7 +7,7 @@ import threading
 class RandomBits:
     """Random bits of the system, fetched 4 KiB at a time and used once.
 
-    Each fetch gives up the interpreter's lock, and a submission needs random bits seven times: measured at 16 at once,
+    Each fetch gives up the GIL, and a submission needs random bits seven times: measured at 16 at once,
     that was a tenth of its time on the event loop.
     """
 

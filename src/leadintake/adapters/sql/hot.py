@@ -47,7 +47,7 @@ def insert(
 def batches(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     """Rows in parts, each for one statement: of 64, of 32, and what is left, so that there are not many to prepare.
 
-    At each statement the driver gives up the interpreter's lock, and has to get it back.
+    At each statement the driver gives up the GIL, and has to get it back.
     """
     at = 0
     while left := len(rows) - at:
