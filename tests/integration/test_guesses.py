@@ -16,7 +16,7 @@ from tests.web import text_of
 
 from leadintake.domain.errors import Unavailable, WrongCredentials
 from leadintake.domain.people import Role
-from leadintake.entrypoints.errors import Busy, TooManyGuesses
+from leadintake.entrypoints.errors import NotCounted, TooManyGuesses
 from leadintake.entrypoints.http.guesses import FREE_GUESSES, KNOWN_FOR, LONGEST_WAIT, Guesses, wait_for
 from leadintake.entrypoints.http.rate_limits import Counts, MemoryCounts
 from leadintake.entrypoints.http.redis_counts import RedisCounts
@@ -193,7 +193,7 @@ class Nowhere(MemoryCounts):
 
 async def test_what_cannot_be_counted_is_not_let_in() -> None:
     """Passwords could be guessed otherwise."""
-    with pytest.raises(Busy):
+    with pytest.raises(NotCounted):
         await guess(Guesses("guesses", Nowhere(), is_limited=True), OFFICE)
 
 

@@ -16,6 +16,7 @@ SHARED = {
     errors.FileDamaged,
     errors.ReferenceTaken,
     http_errors.Busy,
+    http_errors.NotCounted,
     http_errors.TooManyGuesses,
     http_errors.TooManyMegabytes,
     http_errors.TooManyUploads,

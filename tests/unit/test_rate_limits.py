@@ -10,7 +10,7 @@ from limits import RateLimitItem
 from structlog.testing import capture_logs
 
 from leadintake.domain.errors import Unavailable
-from leadintake.entrypoints.errors import Busy, TooManyMegabytes, TooManyRequests
+from leadintake.entrypoints.errors import NotCounted, TooManyMegabytes, TooManyRequests
 from leadintake.entrypoints.http.rate_limits import (
     Megabytes,
     MemoryCounts,
@@ -101,7 +101,7 @@ async def test_without_a_rate_nobody_is_counted() -> None:
 
 async def test_what_cannot_be_counted_is_refused_for_now() -> None:
     """Where nothing else is said, a limit that cannot be kept lets nobody in."""
-    with pytest.raises(Busy):
+    with pytest.raises(NotCounted):
         await RateLimit("login", "3/day", Nowhere()).count("192.0.2.1")
 
 

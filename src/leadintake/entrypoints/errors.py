@@ -43,6 +43,10 @@ class Busy(errors.Unavailable):
     """Too many uploads are on their way. Nothing was stored. Try again in a moment."""
 
 
+class NotCounted(errors.Unavailable):
+    """This is not possible right now. Try again in a moment."""
+
+
 class TooManyRequests(errors.Refused):
     """Too many requests came from your network address."""
 
@@ -213,10 +217,7 @@ MEANINGS: dict[type[Exception], Meaning] = {
         "temporarily_unavailable",
     ),
     HeadersTooLarge: Meaning(
-        431,
-        "headers-too-large",
-        "The headers are too large",
-        "Send a shorter address, or fewer or shorter headers.",
+        431, "headers-too-large", "The headers are too large", "Send a shorter address, or fewer or shorter headers."
     ),
     MethodUnknown: Meaning(
         501,

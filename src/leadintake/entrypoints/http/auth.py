@@ -107,7 +107,7 @@ async def attempt_sign_in(
 ) -> T:
     """Sign somebody in, as often as that may be tried from the client's address, and for the account.
 
-    Raises WrongCredentials, TooManyRequests or Busy.
+    Raises WrongCredentials, TooManyRequests or NotCounted.
     """
     here, client = serving(request), client_of(request)
     await here.sign_ins.count(client)

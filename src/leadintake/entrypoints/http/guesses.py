@@ -9,7 +9,7 @@ import structlog
 from limits.aio.storage import Storage
 
 from leadintake.domain.errors import Unavailable
-from leadintake.entrypoints.errors import Busy, TooManyGuesses
+from leadintake.entrypoints.errors import NotCounted, TooManyGuesses
 from leadintake.entrypoints.http.rate_limits import Counts, network_of
 
 FREE_GUESSES = 5
@@ -39,7 +39,7 @@ class Guesses:
 
     @asynccontextmanager
     async def one(self, account: str, address: str = "") -> AsyncIterator[None]:
-        """Let one guess in; raises TooManyGuesses, or Busy when it cannot be counted.
+        """Let one guess in; raises TooManyGuesses, or NotCounted when it cannot be counted.
 
         It is counted before it is looked at, so that many at once get no further. If the context ends without an error,
         the guess was right, and those before it are forgotten. If it ends with Unavailable, the guess was none.
@@ -68,7 +68,7 @@ class Guesses:
         try:
             counted, wait, has_others_wait = await self._counts.ask(let_in)
         except Unavailable:
-            raise Busy("This is not possible right now. Try again in a moment.") from None
+            raise NotCounted from None
         if wait:
             log.warning("excess_rate_limit_exceeded", limit=self._name, client=address)
             raise TooManyGuesses(wait)

@@ -58,7 +58,7 @@ async def change_password(request: SignedIn) -> None:
 
 
 async def replace_password(request: SignedIn, current: str, new: str) -> None:
-    """Change one's own password, and write a line about it to the log; raises Invalid, TooManyRequests or Busy.
+    """Change one's own password, and write a line about it to the log; raises Invalid, TooManyRequests or NotCounted.
 
     What is wrong with the new one is told first, because that is no guess at the current one.
     """

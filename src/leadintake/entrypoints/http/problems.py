@@ -25,6 +25,7 @@ from leadintake.entrypoints.errors import (
     Meaning,
     MethodNotAllowed,
     MethodUnknown,
+    NotCounted,
     TooManyRequests,
     meaning_of,
 )
@@ -132,8 +133,11 @@ def with_head(methods: Collection[str]) -> str:
 
 
 def _note(error: Exception, meaning: Meaning, scope: Scope) -> None:
-    """Log what somebody has to look into. The line of the request itself names every other problem."""
-    if meaning.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Busy | MethodUnknown):
+    """Log what somebody has to look into. The line of the request itself names every other problem.
+
+    What NotCounted comes of is logged once already, and a line for each request would hide it.
+    """
+    if meaning.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Busy | NotCounted | MethodUnknown):
         log.error(meaning.slug.replace("-", "_"), exc_info=error)
     elif isinstance(error, errors.NotAllowed):
         user = scope.get("user")

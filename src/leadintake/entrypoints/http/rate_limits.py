@@ -16,7 +16,7 @@ from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage, Storage
 
 from leadintake.domain.errors import Unavailable
-from leadintake.entrypoints.errors import Busy, TooManyMegabytes, TooManyRequests
+from leadintake.entrypoints.errors import NotCounted, TooManyMegabytes, TooManyRequests
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that one customer of a provider has at least; the rest is theirs to choose."""
@@ -122,7 +122,7 @@ class RateLimit:
         self._or_else = or_else
 
     async def count(self, address: str, amount: int = 1) -> None:
-        """Count what came from an address; raises TooManyRequests, or Busy when it cannot be counted."""
+        """Count what came from an address; raises TooManyRequests, or NotCounted when it cannot be counted."""
         if self._rate is None:
             return
         wait = await self._add(self._rate, network_of(address), amount)
@@ -134,8 +134,8 @@ class RateLimit:
         try:
             return await self._counts.add(rate, self._name, network, amount)
         except Unavailable:
-            if self._or_else is None:  # Busy, because the log has it already; a line for each request would hide it.
-                raise Busy("This is not possible right now. Try again in a moment.") from None
+            if self._or_else is None:
+                raise NotCounted from None
         return await self._or_else.add(rate, self._name, network, amount)
 
 
