@@ -26,7 +26,7 @@ from leadintake.entrypoints.commands.worker import GRACE
 from leadintake.entrypoints.http.public import ROOM_FOR_FIELDS
 from leadintake.entrypoints.settings import SETTINGS, Settings, name_of
 from leadintake.entrypoints.settings.environment import STORE_SECRETS, load
-from leadintake.entrypoints.web.form import MOST_RESUMES
+from leadintake.entrypoints.web.form import BODY_MAX_RESUMES
 
 FOLDER = "/etc/leadintake"
 NGINX = page("deploy/nginx.conf")
@@ -108,7 +108,7 @@ def test_nginx_takes_the_largest_form(tmp_path: Path) -> None:
     files = ("one-machine.env", "many-machines.env")
     [size] = {settings_of(file, tmp_path, all_of_it=False).max_resume_bytes for file in files}
 
-    assert limits == {size + ROOM_FOR_FIELDS, MOST_RESUMES * size}
+    assert limits == {size + ROOM_FOR_FIELDS, BODY_MAX_RESUMES * size}
 
 
 def test_nginx_lets_go_of_a_connection_before_the_service_does() -> None:

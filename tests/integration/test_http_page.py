@@ -122,8 +122,8 @@ def test_limits() -> None:
         ],
         ["access token", f"lasts {minutes(ACCESS_LIFETIME)}"],
         ["session", f"lasts {minutes(people.SESSION_LIFETIME)}, {minutes(people.SESSION_IDLE)} without a refresh"],
-        ["a form", f"{multipart.MOST_PARTS} parts, {multipart.TEXT_MAX_BYTES:,} bytes in each that is text"],
-        ["a part", f"{multipart.MOST_HEADERS} headers, {multipart.HEADER_MAX_CHARACTERS:,} characters in each"],
+        ["a form", f"{multipart.PARTS_MAX} parts, {multipart.TEXT_MAX_BYTES:,} bytes in each that is text"],
+        ["a part", f"{multipart.HEADERS_MAX} headers, {multipart.HEADER_MAX_CHARACTERS:,} characters in each"],
         [
             "address and headers of a request",
             f"{HEAD_MAX_BYTES:,} bytes, {HEAD_MAX_FIELDS} headers, {Connection.head_seconds:g} seconds",
@@ -132,5 +132,5 @@ def test_limits() -> None:
         ["body of `POST /public/leads`", f"the largest resume and {public.ROOM_FOR_FIELDS:,} bytes"],
         ["body of `/auth/*`", f"{auth.BODY_MAX_BYTES:,} bytes"],
         ["any other body", f"{asgi.BODY_MAX_BYTES:,} bytes"],
-        ["query, or form of `/auth/*`", f"{reading.MOST_PAIRS} names"],
+        ["query, or form of `/auth/*`", f"{reading.PAIRS_MAX} names"],
     ]

@@ -5,7 +5,7 @@ from faker import Faker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadintake.domain.greeting import MOST_CHARACTERS, MOST_WORDS, greeting_name
+from leadintake.domain.greeting import CHARACTERS_MAX, WORDS_MAX, greeting_name
 
 NAMES = [
     "Ada",
@@ -206,8 +206,8 @@ def test_what_is_repeated_cannot_be_followed(first: str, last: str) -> None:
     """Whatever was typed, what is repeated is short and holds no link, address, number or domain."""
     name = greeting_name(first, last) or "Ada"
 
-    assert len(name) <= MOST_CHARACTERS
-    assert len(name.split()) <= MOST_WORDS
+    assert len(name) <= CHARACTERS_MAX
+    assert len(name.split()) <= WORDS_MAX
     assert not re.search(r"[\d@:/\\<>&{}%=?#\x00-\x1f\x7f]", name)
     assert not re.search(r"\w\.\w\w", name)
 

@@ -10,19 +10,19 @@ import unicodedata
 
 from leadintake.domain.values import BLANK_LETTERS, JOINERS
 
-MOST_CHARACTERS = 40
+CHARACTERS_MAX = 40
 """In code points: room for the longest given names in use, and for no sentence that says much."""
 
-MOST_CHARACTERS_UNSPACED = {"CJK": 6, "HANGUL": 6, "THAI": 16, "LAO": 16, "KHMER": 16, "MYANMAR": 16, "TIBETAN": 16}
+CHARACTERS_MAX_UNSPACED = {"CJK": 6, "HANGUL": 6, "THAI": 16, "LAO": 16, "KHMER": 16, "MYANMAR": 16, "TIBETAN": 16}
 """Where words are not spaced, or a character is a syllable or a word, a sentence fits in what is one name elsewhere."""
 
-MOST_WORDS = 3
+WORDS_MAX = 3
 """Maria del Carmen has three; given names of four are rare, and "Your Account Is Locked" has four."""
 
 LONGEST_PARTICLE = 3
 """In a name of three words, those in lower case are this short (de, la, van, bin); in a sentence mostly longer."""
 
-MOST_MARKS = 6
+MARKS_MAX = 6
 """Burmese and Tibetan put up to about six marks on a letter; more is a scribble over the lines above and below."""
 
 PUNCTUATION = {
@@ -45,7 +45,7 @@ EAST_ASIAN = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "KATAKANA-HIRAGANA": "CJK", 
 ANY_SCRIPT = frozenset({"MODIFIER", "FEMININE"})
 """First words of the Unicode names of letters that other scripts borrow (the okina of Hawaiian, the ª of Mª)."""
 
-_LETTER = f"[alo]m{{0,{MOST_MARKS}}}"
+_LETTER = f"[alo]m{{0,{MARKS_MAX}}}"
 _RUN = f"(?:{_LETTER})+"
 # Full stops only between and after initials (J.R., Klaus-D.) and after abbreviations (St.), so never as in word.tld: no
 # top-level domain has a single letter. Middle dots only as in RFC 5892 A.3 and A.7: between two l (Catalan), or letters
@@ -87,9 +87,9 @@ def _is_word(word: str) -> bool:
 def _is_brief(words: list[str]) -> bool:
     """Too short to carry a message."""
     text = " ".join(words)
-    limits = [MOST_CHARACTERS_UNSPACED.get(script, MOST_CHARACTERS) for script in _scripts(text)]
-    is_prose = len(words) == MOST_WORDS and any(word[0].islower() and len(word) > LONGEST_PARTICLE for word in words)
-    return len(words) <= MOST_WORDS and len(text) <= min(limits) and not is_prose
+    limits = [CHARACTERS_MAX_UNSPACED.get(script, CHARACTERS_MAX) for script in _scripts(text)]
+    is_prose = len(words) == WORDS_MAX and any(word[0].islower() and len(word) > LONGEST_PARTICLE for word in words)
+    return len(words) <= WORDS_MAX and len(text) <= min(limits) and not is_prose
 
 
 def _shape(character: str) -> str:

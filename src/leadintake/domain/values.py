@@ -9,7 +9,7 @@ from leadintake.domain.errors import FieldError, Invalid, Malformed
 EMPTY = "Fill in this field."
 
 NAME_MAX_CHARACTERS = 100
-MOST_DECOMPOSED = 4
+DECOMPOSED_MAX = 4
 """Code points that one may decompose into. Longer text is too long in NFC too, and NFC takes quadratic time."""
 
 ADDRESS_MAX_CHARACTERS = 254
@@ -56,7 +56,7 @@ def name(raw: str, field: str) -> str:
         if category != "Cf" or character in JOINERS:
             kept.append(character)
     text = "".join(kept).strip()
-    if len(text) <= NAME_MAX_CHARACTERS * MOST_DECOMPOSED:
+    if len(text) <= NAME_MAX_CHARACTERS * DECOMPOSED_MAX:
         text = unicodedata.normalize("NFC", text)
     if not any(unicodedata.category(c)[0] not in "ZM" and c not in BLANK for c in text):
         raise Invalid(FieldError(field, EMPTY))

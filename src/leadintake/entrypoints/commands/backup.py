@@ -27,7 +27,7 @@ from leadintake.entrypoints.settings import LARGEST_RESUME, Settings, environmen
 ASKED_AT_ONCE = 1_000
 """Leads that the service is asked about together, whether they are still there."""
 
-MOST_NAMED = 20
+NAMED_MAX = 20
 
 
 @click.command()
@@ -49,7 +49,7 @@ def backup(folder: Path) -> None:
         f"{size:,.1f} MB in {time.monotonic() - began:,.0f} seconds."
     )
     if wrong:
-        named = "; ".join(map(str, wrong[:MOST_NAMED])) + ("; ..." if len(wrong) > MOST_NAMED else "")
+        named = "; ".join(map(str, wrong[:NAMED_MAX])) + ("; ..." if len(wrong) > NAMED_MAX else "")
         raise Refused(f"{len(wrong):,} files could not be backed up: {named}")
 
 

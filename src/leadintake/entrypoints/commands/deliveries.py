@@ -11,7 +11,7 @@ from leadintake.domain.errors import NotFound, NotRetryable, Refused
 from leadintake.domain.people import Operator
 from leadintake.entrypoints.commands import output, session
 
-MOST = 1_000
+DELIVERIES_MAX = 1_000
 """Deliveries that are listed; a longer list is read by nobody."""
 
 UNSETTLED = [status.value for status in Status if status is not Status.SENT]
@@ -29,13 +29,13 @@ def list_(status: str | None) -> None:
 
     async def work(app: App, who: Operator) -> list[OwedMail]:
         asked = Status(status) if status else None
-        return await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(MOST, asked))
+        return await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(DELIVERIES_MAX, asked))
 
     owed = session.run(work)
     columns = ("id", "status", "purpose", "recipient", "attempts", "next attempt", "last error", "reference")
     output.table(columns, map(_row, owed))
-    if len(owed) == MOST:
-        click.echo(f"There may be more: these are the first {MOST:,}.", err=True)
+    if len(owed) == DELIVERIES_MAX:
+        click.echo(f"There may be more: these are the first {DELIVERIES_MAX:,}.", err=True)
 
 
 @deliveries.command()

@@ -18,9 +18,9 @@ from leadintake.entrypoints.commands.stored_files import compare
 from leadintake.entrypoints.commands.surroundings import surroundings
 from leadintake.entrypoints.settings import Settings, environment
 
-MOST_SHOWN = 20
-MOST_DELIVERIES = 10_000
-MOST_EXPIRED = 10_000
+SHOWN_MAX = 20
+DELIVERIES_MAX = 10_000
+EXPIRED_MAX = 10_000
 
 
 @click.command()
@@ -98,9 +98,9 @@ async def _files(app: App, settings: Settings, *, hashes: bool, fix: bool) -> li
     else:
         findings += clock_findings("files", await app.files.now())
     seen, problems = await compare(Storage(app.database, app.files), hashes=hashes)
-    findings += [Finding("files", Verdict.WRONG, str(problem)) for problem in problems[:MOST_SHOWN]]
-    if len(problems) > MOST_SHOWN:
-        findings.append(Finding("files", Verdict.WRONG, f"and {len(problems) - MOST_SHOWN:,} more"))
+    findings += [Finding("files", Verdict.WRONG, str(problem)) for problem in problems[:SHOWN_MAX]]
+    if len(problems) > SHOWN_MAX:
+        findings.append(Finding("files", Verdict.WRONG, f"and {len(problems) - SHOWN_MAX:,} more"))
     if not problems:
         how = "the bytes that were uploaded" if hashes else "a file of the right size"
         findings.append(Finding("files", Verdict.OK, f"{seen:,} leads, each with {how}"))
@@ -121,8 +121,8 @@ async def _retention(app: App, settings: Settings) -> list[Finding]:
     """How much goes when the service next looks, for whoever has just set or changed how long leads are kept."""
     if settings.retention_days is None:
         return []
-    expired = await app.retention.count_expired(MOST_EXPIRED)
-    count = f"{expired:,} leads{' or more' if expired == MOST_EXPIRED else ''}"
+    expired = await app.retention.count_expired(EXPIRED_MAX)
+    count = f"{expired:,} leads{' or more' if expired == EXPIRED_MAX else ''}"
     detail = f"{count} are erased when the service next looks: {settings.retention_days} days without a change."
     return [Finding("retention", Verdict.NOTE, detail)]
 
@@ -136,7 +136,7 @@ async def _outbox(app: App, who: Operator) -> list[Finding]:
     if trouble.late_since:
         detail = f"Mail is due since {trouble.late_since:%Y-%m-%d %H:%M}Z. Does the service run, and is mail taken?"
         findings.append(Finding("outbox", Verdict.WRONG, detail))
-    failed = await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(MOST_DELIVERIES, Status.FAILED))
+    failed = await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(DELIVERIES_MAX, Status.FAILED))
     untold = sum(mail.delivery.purpose is Purpose.NOTIFICATION for mail in failed)
     if untold:
         detail = f"{untold:,} notifications of attorneys failed: leadintake deliveries list --status failed"

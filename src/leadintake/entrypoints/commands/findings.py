@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 SAID = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)
-MOST_CHARACTERS = 300
+CHARACTERS_MAX = 300
 
 CLOCK_DRIFT = timedelta(seconds=5)
 """As much as a token may seem to come from the future (CLOCK_DRIFT in leadintake.adapters.security.tokens)."""
@@ -37,7 +37,7 @@ def why(error: Exception) -> str:
     if said := SAID.search(text):
         return f"{said[1]}: {said[2]}"
     line = "; ".join(filter(None, map(str.strip, text.splitlines())))
-    return line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]} ..."
+    return line if len(line) <= CHARACTERS_MAX else f"{line[:CHARACTERS_MAX]} ..."
 
 
 def clock_findings(about: str, theirs: datetime) -> Iterator[Finding]:

@@ -18,8 +18,8 @@ Write = Callable[[bytes], Awaitable[None]]
 TEXTS = ("first_name", "last_name", "email")
 FILE = "resume"
 
-MOST_PARTS = 20
-MOST_HEADERS = 8
+PARTS_MAX = 20
+HEADERS_MAX = 8
 HEADER_MAX_CHARACTERS = 4096
 TEXT_MAX_BYTES = 16 * 1024
 """Far above what any field may hold, so that the limits of the fields speak first for what a person may have typed."""
@@ -55,8 +55,8 @@ async def read_form(pieces: AsyncIterable[bytes], boundary: str, texts: dict[str
     parser = PushMultipartParser(
         boundary,
         strict=True,
-        max_segment_count=MOST_PARTS,
-        max_header_count=MOST_HEADERS,
+        max_segment_count=PARTS_MAX,
+        max_header_count=HEADERS_MAX,
         max_header_size=HEADER_MAX_CHARACTERS + 2,  # the parser may count the line break
     )
     try:

@@ -14,7 +14,7 @@ from leadintake.domain.lead import Notice
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, KEY_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedMediaType
 from leadintake.entrypoints.http.document import NAME, describe
-from leadintake.entrypoints.http.multipart import MOST_PARTS, TEXTS, boundary_of, read_form
+from leadintake.entrypoints.http.multipart import PARTS_MAX, TEXTS, boundary_of, read_form
 from leadintake.entrypoints.http.reading import AnyRequest, client_of, header, pieces
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.settings import Settings
@@ -47,7 +47,7 @@ FORM = {
         },
     },
     "propertyNames": {"pattern": "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$"},
-    "maxProperties": MOST_PARTS,
+    "maxProperties": PARTS_MAX,
 }
 
 

@@ -21,7 +21,7 @@ AnyRequest = Request[Any, Any, Any]
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
-MOST_PAIRS = 32
+PAIRS_MAX = 32
 """Names and values in a query or an urlencoded body; no call knows that many."""
 
 SHOWN_CHARACTERS = 100
@@ -176,9 +176,9 @@ def _meant(text: str, json_type: str | None) -> object:
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_PAIRS)
+        return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=PAIRS_MAX)
     except ValueError:
-        raise Malformed(f"Names and values must be urlencoded UTF-8, at most {MOST_PAIRS} of them.") from None
+        raise Malformed(f"Names and values must be urlencoded UTF-8, at most {PAIRS_MAX} of them.") from None
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

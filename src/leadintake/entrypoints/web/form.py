@@ -31,7 +31,7 @@ KEPT_FOR_BACK = {"Cache-Control": "private, no-cache"}
 TRAP = "remark"
 """The honeypot. Its name tempts robots, means nothing to what fills in forms for people, and people do not see it."""
 
-MOST_RESUMES = 10
+BODY_MAX_RESUMES = 10
 """A form of so many times the largest resume is read to its end before it is refused: else no browser shows why."""
 
 
@@ -121,7 +121,7 @@ def _paragraphs(text: str) -> list[str]:
 
 def routes(settings: Settings) -> Router:
     """The pages, with room for more than the largest file."""
-    most_bytes = MOST_RESUMES * settings.max_resume_bytes + ROOM_FOR_FIELDS
+    most_bytes = BODY_MAX_RESUMES * settings.max_resume_bytes + ROOM_FOR_FIELDS
     return Router(
         "/",
         route_handlers=[show, send, receipt],

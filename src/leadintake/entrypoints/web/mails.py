@@ -8,7 +8,7 @@ from leadintake.entrypoints.http.guard import SignedIn
 from leadintake.entrypoints.http.serving import serving
 from leadintake.entrypoints.web.pages import desk_page, just_done
 
-MOST = 50
+MAILS_MAX = 50
 """So many are shown, those first that wait for a person."""
 
 DONE = {"again": "The mail is on its way again."}
@@ -19,8 +19,8 @@ DONE = {"again": "The mail is on its way again."}
 async def mails(request: SignedIn) -> Template:
     """What failed, what is held back, and what goes out by itself."""
     inbox = serving(request).app.inbox
-    owed = await inbox.unsettled(request.user, MOST + 1)
-    shown = owed[:MOST]
+    owed = await inbox.unsettled(request.user, MAILS_MAX + 1)
+    shown = owed[:MAILS_MAX]
     return desk_page(
         request,
         "mails",
@@ -29,7 +29,7 @@ async def mails(request: SignedIn) -> Template:
         failed=[mail for mail in shown if mail.delivery.status is Status.FAILED],
         held=[mail for mail in shown if mail.delivery.status is Status.HELD],
         waiting=[mail for mail in shown if mail.delivery.status in {Status.PENDING, Status.SENDING}],
-        more_than=MOST if len(owed) > MOST else None,
+        more_than=MAILS_MAX if len(owed) > MAILS_MAX else None,
         tried_for=GIVE_UP_AFTER,
         done=just_done(request, DONE),
     )
