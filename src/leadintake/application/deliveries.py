@@ -15,7 +15,8 @@ class Letter:
     """One claimed delivery, with the token that settles it and the facts its text is made from.
 
     `attempt` is 1 for the first try; `message_id` and `created_at` are the same in every attempt. `is_rescued`
-    says that an earlier claim ran out: the letter may be what ended the process that had claimed it.
+    says that an earlier claim ran out: the letter may be what ended the process that had claimed it. `recipient_left`
+    says that it would notify a user who was deactivated.
     """
 
     delivery_id: UUID
@@ -34,6 +35,7 @@ class Letter:
     email: str
     resume_name: str
     is_rescued: bool = False
+    recipient_left: bool = False
 
 
 class Outbox(Protocol):
@@ -88,8 +90,11 @@ class Deliveries(Protocol):
     def count_unsettled(self) -> dict[Status, int]:
         """How many deliveries are in each status but `sent`."""
 
-    def count_failed(self, at_most: int) -> int:
-        """Count up to `at_most` deliveries that failed."""
+    def count_failed(self, at_most: int, purpose: Purpose | None = None) -> int:
+        """Count up to `at_most` failed deliveries that somebody may miss: of leads that nobody has reached out to yet.
+
+        Users who were deactivated miss none.
+        """
 
     def statuses(self, lead_ids: Collection[UUID]) -> dict[UUID, set[Status]]:
         """The statuses among the deliveries of each of these leads; a lead to which none belong is left out."""

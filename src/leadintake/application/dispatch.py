@@ -83,6 +83,8 @@ class Dispatch:
         """
         if self.now() >= letter.give_up_at:
             return await self._settle_failure(letter, "Too old to be sent unasked.", permanent=True)
+        if letter.recipient_left and letter.recipient != self.owing.rules.attorney_email:
+            return await self._settle_failure(letter, "Its recipient was deactivated.", permanent=True)
         try:
             async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
                 answer = await self.mailer.send(letter)

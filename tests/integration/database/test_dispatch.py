@@ -8,6 +8,7 @@ import pytest
 from tests.practice import Practice
 from tests.records import NOW
 
+from leadintake.application.staff import Update
 from leadintake.application.views import DeliveryView
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Purpose, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed
@@ -123,6 +124,35 @@ async def test_an_attorney_cannot_be_told(practice: Practice) -> None:
     ]
     assert sorted(letter.recipient for letter in practice.mailer.sent) == ["ada@firm.example", "ben@firm.example"]
     assert {letter.message_id.rpartition("@")[2] for letter in practice.mailer.sent} == {"new.example>"}
+
+
+async def test_who_was_deactivated_is_told_nothing_more(practice: Practice) -> None:
+    """Neither what waited for them nor what failed before; admins are told in their place. An enquiry is answered."""
+    admin, leaver = await practice.user(Role.ADMIN, "ada"), await practice.user(name="leaver")
+    receipt, _ = await practice.submit(email=leaver.email)
+    await practice.staff.update(admin, leaver.id, Update(is_active=False))
+    await practice.send_due()
+    [failed] = [each for each in await practice.deliveries(receipt.id) if each.status is Status.FAILED]
+    await practice.desk.retry(admin, failed.id)
+    await practice.send_due()
+
+    assert (failed.recipient, failed.last_error) == (leaver.email, "Its recipient was deactivated.")
+    assert sorted((sent.purpose, sent.recipient) for sent in practice.mailer.sent) == [
+        (Purpose.CONFIRMATION, leaver.email),
+        (Purpose.NOTIFICATION, admin.email),
+    ]
+    assert await practice.dispatch.count_unsettled() == {Status.FAILED: 1}
+
+
+async def test_the_address_that_the_firm_has_set_is_told(practice: Practice) -> None:
+    """Also where it was that of a user who was deactivated."""
+    admin, leaver = await practice.user(Role.ADMIN, "ada"), await practice.user(name="leaver")
+    practice.rules = replace(practice.rules, attorney_email=leaver.email)
+    await practice.staff.update(admin, leaver.id, Update(is_active=False))
+    await practice.submit()
+    await practice.send_due()
+
+    assert {sent.recipient for sent in practice.mailer.sent} == {"ada@client.example", leaver.email}
 
 
 async def test_a_prospect_gives_the_address_of_an_admin(practice: Practice) -> None:

@@ -14,10 +14,12 @@ from leadintake.application.database import LeadQuery, Position, Transaction
 from leadintake.application.desk import Change
 from leadintake.application.inbox import COUNT_MAX, LATE_AFTER, OTHERS_MAX, Trouble
 from leadintake.application.record import record
+from leadintake.application.staff import Update
 from leadintake.application.views import MailStatus
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, Purpose, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, NotFound
 from leadintake.domain.lead import State
+from leadintake.domain.people import Role
 from leadintake.domain.suspicion import Reason
 
 MOMENT = timedelta(microseconds=1)
@@ -317,8 +319,8 @@ async def test_failed_mail_is_trouble(practice: Practice) -> None:
     assert lead_page.trouble == after
 
 
-async def test_a_confirmation_that_failed_is_no_trouble_for_ever(practice: Practice) -> None:
-    """It is counted until somebody has reached out; a notification that failed still is, and the list has both."""
+async def test_mail_that_failed_is_no_trouble_for_ever(practice: Practice) -> None:
+    """It is counted until somebody has reached out, and is in the list even then."""
     attorney = await practice.user()
     await owe(practice, 1, Status.FAILED)
     await owe(practice, 2, Status.FAILED, purpose=Purpose.NOTIFICATION)
@@ -327,8 +329,20 @@ async def test_a_confirmation_that_failed_is_no_trouble_for_ever(practice: Pract
         await practice.desk.change(attorney, lead(number).id, Change(state=State.REACHED_OUT))
     after = await trouble(practice)
 
-    assert (before.failed, after.failed) == (2, 1)
+    assert (before.failed, after.failed) == (2, 0)
     assert len(await practice.inbox.unsettled(GRACE)) == 2
+
+
+async def test_who_was_deactivated_misses_no_mail(practice: Practice) -> None:
+    """What could not be sent to somebody who left is no trouble; what could not be sent to a prospect there is."""
+    admin, leaver = await practice.user(Role.ADMIN, "ada"), await practice.user(name="leaver")
+    await owe(practice, 1, Status.FAILED, purpose=Purpose.NOTIFICATION, recipient=leaver.email)
+    await owe(practice, 2, Status.FAILED, recipient=leaver.email)
+    before = await trouble(practice)
+    await practice.staff.update(admin, leaver.id, Update(is_active=False))
+    after = await trouble(practice)
+
+    assert (before.failed, after.failed) == (2, 1)
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from leadintake.adapters.sql.as_json import JSON
 from leadintake.adapters.sql.hot import Row, run, scalar
-from leadintake.adapters.sql.tables import OF_FIRM, SENDING, UNSETTLED, UtcDateTime, deliveries, leads
+from leadintake.adapters.sql.tables import OF_FIRM, RECIPIENT_LEFT, SENDING, UNSETTLED, UtcDateTime, deliveries, leads
 from leadintake.application.deliveries import Letter
 from leadintake.domain.delivery import Status
 
@@ -79,6 +79,7 @@ CLAIMED = (
         deliveries.c.claim_token.label("token"),
         deliveries.c.attempts.label("attempt"),
         sa.cast(deliveries.c.event_id, sa.Text).label("event_id"),
+        RECIPIENT_LEFT.label("recipient_left"),
     )
     .join_from(deliveries, leads)
     .where(OF_FIRM, UNSETTLED, deliveries.c.due_at == LEASED_UNTIL, deliveries.c.claim_token == sa.bindparam("token"))

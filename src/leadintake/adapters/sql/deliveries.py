@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from leadintake.adapters.sql.tables import FOR_A_PERSON, OF_FIRM, UNSETTLED, deliveries, leads
+from leadintake.adapters.sql.tables import FOR_A_PERSON, OF_FIRM, RECIPIENT_LEFT, UNSETTLED, deliveries, leads
 from leadintake.application.views import DeliveryView, OwedMail
 from leadintake.domain.delivery import GIVE_UP_AFTER, Channel, Purpose, Status
 from leadintake.domain.errors import NotFound
@@ -31,15 +31,13 @@ FIRST_DUE = (
     .order_by(deliveries.c.due_at)
     .limit(100)
 )
-# A confirmation to a mistyped address fails for good; once somebody has reached out, nobody misses it.
-SOME_FAILED = (
+MISSED = (
     sa.select(deliveries.c.id)
     .join_from(deliveries, leads)
     .where(OF_FIRM, FOR_A_PERSON, deliveries.c.status == Status.FAILED)
-    .where(sa.or_(deliveries.c.purpose != Purpose.CONFIRMATION, leads.c.state == State.PENDING))
+    .where(leads.c.state == State.PENDING, sa.not_(RECIPIENT_LEFT))
     .limit(sa.bindparam("most"))
 )
-FAILED = sa.select(sa.func.count()).select_from(SOME_FAILED.subquery())
 COUNTS = sa.select(deliveries.c.status, sa.func.count()).where(OF_FIRM, UNSETTLED).group_by(deliveries.c.status)
 
 
@@ -82,9 +80,14 @@ class SqlDeliveries:
         """How many deliveries are in each status but `sent`."""
         return {Status(status): count for status, count in self._connection.execute(COUNTS, {"firm": self._firm_id})}
 
-    def count_failed(self, at_most: int) -> int:
-        """Count up to `at_most` deliveries that failed, a confirmation only until somebody has reached out."""
-        return self._connection.scalar(FAILED, {"firm": self._firm_id, "most": at_most}) or 0
+    def count_failed(self, at_most: int, purpose: Purpose | None = None) -> int:
+        """Count up to `at_most` failed deliveries that somebody may miss: of leads that nobody has reached out to yet.
+
+        Users who were deactivated miss none.
+        """
+        missed = MISSED.where(deliveries.c.purpose == purpose) if purpose else MISSED
+        counted = sa.select(sa.func.count()).select_from(missed.subquery())
+        return self._connection.scalar(counted, {"firm": self._firm_id, "most": at_most}) or 0
 
     def statuses(self, lead_ids: Collection[UUID]) -> dict[UUID, set[Status]]:
         """The statuses among the deliveries of each of these leads; a lead to which none belong is left out."""

@@ -8,6 +8,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+from leadintake.domain.delivery import Purpose
+
 FIRST_FIRM = UUID("00000000-0000-4000-8000-000000000001")
 """The practice that the first migration makes."""
 
@@ -201,6 +203,14 @@ deliveries = sa.Table(
 
 OF_FIRM = deliveries.c.firm_id == sa.bindparam("firm")
 """For every statement about deliveries; whoever runs one names the firm."""
+
+RECIPIENT_LEFT = sa.and_(
+    deliveries.c.purpose == Purpose.NOTIFICATION.value,
+    sa.exists().where(
+        users.c.firm_id == deliveries.c.firm_id, users.c.email == deliveries.c.recipient, sa.not_(users.c.is_active)
+    ),
+)
+"""Whether a delivery would notify a user who was deactivated."""
 
 submissions = sa.Table(
     "submissions",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 
 from leadintake.application.app import App
-from leadintake.domain.delivery import Purpose, Status
+from leadintake.domain.delivery import Purpose
 from leadintake.domain.errors import Refused, Unavailable
 from leadintake.domain.people import Operator
 from leadintake.entrypoints.bootstrap import schema
@@ -136,9 +136,10 @@ async def _outbox(app: App, who: Operator) -> list[Finding]:
     if trouble.late_since:
         detail = f"Mail is due since {trouble.late_since:%Y-%m-%d %H:%M}Z. Does the service run, and is mail taken?"
         findings.append(Finding("outbox", Verdict.WRONG, detail))
-    failed = await app.database.read(who.firm_id, lambda tx: tx.deliveries.unsettled(DELIVERIES_MAX, Status.FAILED))
-    untold = sum(mail.delivery.purpose is Purpose.NOTIFICATION for mail in failed)
+    untold = await app.database.read(
+        who.firm_id, lambda tx: tx.deliveries.count_failed(DELIVERIES_MAX, Purpose.NOTIFICATION)
+    )
     if untold:
-        detail = f"{untold:,} notifications of attorneys failed: leadintake deliveries list --status failed"
+        detail = f"{untold:,} notifications of attorneys failed, for leads that wait: leadintake deliveries list"
         findings.append(Finding("outbox", Verdict.WRONG, detail))
     return findings
