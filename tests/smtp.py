@@ -125,6 +125,7 @@ class Conversation(SMTP):
             auth_require_tls=tls is not None and "STARTTLS" not in server.without,
             auth_callback=lambda _, name, password: server.users.get(name.decode()) == password.decode(),
             loop=asyncio.get_running_loop(),
+            enable_SMTPUTF8="SMTPUTF8" not in server.without,
         )
         self.server = server
         server.connections += 1

@@ -21,6 +21,7 @@ from tests.smtp import HOST, Fault, Mail, MailServer
 from leadintake.adapters.mail.conversation import Conversation, Limits, Server
 from leadintake.adapters.mail.render import Renderer
 from leadintake.adapters.mail.smtp import LIMITS, SmtpMailer
+from leadintake.application.deliveries import Letter
 from leadintake.domain.delivery import SEND_TIMEOUT
 from leadintake.domain.errors import ChannelDown, DeliveryFailed
 
@@ -82,10 +83,10 @@ async def mailing(
         await made.aclose()
 
 
-async def failure(mailer: SmtpMailer) -> DeliveryFailed | ChannelDown:
+async def failure(mailer: SmtpMailer, unsent: Letter = LETTER) -> DeliveryFailed | ChannelDown:
     """How sending a letter fails."""
     try:
-        await mailer.send(LETTER)
+        await mailer.send(unsent)
     except (DeliveryFailed, ChannelDown) as failure:
         return failure
     pytest.fail("it was sent")
@@ -113,6 +114,35 @@ async def test_a_mail_arrives_as_it_was_rendered(server: MailServer) -> None:
         ("CONTENT", ""),
         ("QUIT", ""),
     ]
+
+
+async def test_letters_beyond_ascii_before_the_at(server: MailServer) -> None:
+    """Such an address goes out as it is, and is announced (RFC 6531 section 3.4); the next letter is as ever."""
+    to_zoe = letter(recipient="zoë@client.example")
+    async with mailing(server) as mailer:
+        await mailer.send(to_zoe)
+        await mailer.send(LETTER)
+
+    assert server.mails[0] == Mail(SENDER, ("zoë@client.example",), RENDERER.render(to_zoe), connection=1)
+    assert "\r\nTo: zoë@client.example\r\n".encode() in server.mails[0].content
+    assert [command.argument for command in server.commands if command.verb == "MAIL"] == [
+        f"FROM:<{SENDER}> BODY=8BITMIME SMTPUTF8",
+        f"FROM:<{SENDER}>",
+    ]
+
+
+@pytest.mark.attack(65)
+async def test_a_server_of_ascii_addresses(server: MailServer) -> None:
+    """Where the server offers no SMTPUTF8, a letter that needs it fails for good, and others go out."""
+    server.without.add("SMTPUTF8")
+    async with mailing(server) as mailer:
+        failed = await failure(mailer, letter(recipient="zoë@client.example"))
+        await mailer.send(LETTER)
+
+    assert isinstance(failed, DeliveryFailed)
+    assert failed.permanent
+    assert failed.reason == "The mail server takes no letters but ASCII before the @ (SMTPUTF8)."
+    assert [mail.recipients for mail in server.mails] == [(LETTER.recipient,)]
 
 
 @pytest.mark.asvs("V1.3.11")

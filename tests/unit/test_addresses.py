@@ -52,6 +52,7 @@ def test_an_address_is_kept_in_its_normal_form(typed: str, stored: str) -> None:
         *("a\x85@b.co", "a\u202e@b.co", "a\u2028@b.co", "a\u00a0@b.co", "a\ud800@b.co", "a@b\udfff.co"),
         *("a@b\u202c.co", "a@b\u200f.co", "a@xn--.com", "a@xn--a.com", "a@ab--cd.com", "a@\u2488com"),
         *("a@1.\u05d0\u05d1.com", "l" * 65 + "@example.com", "a@" + "d" * 64 + ".com"),
+        *("a=?b@x.co", "=?utf-8?q?a?=@x.co"),
         *("l" * 64 + "@" + LONGEST_DOMAIN, "ß" * 64 + "@" + LONGEST_DOMAIN),
     ],
     ids=ascii,

@@ -262,6 +262,7 @@ def test_html_loads_nothing() -> None:
         ("ada+cv@client.example", "ada+cv@client.example"),
         ("ada@bücher.example", "ada@xn--bcher-kva.example"),
         ("ada@例え.テスト", "ada@xn--r8jz45g.xn--zckzah"),
+        ("zoë@bücher.example", "zoë@xn--bcher-kva.example"),
         ("o'b_{}|~^`!#$%&*/?=@x.example", "o'b_{}|~^`!#$%&*/?=@x.example"),
     ],
 )
@@ -274,7 +275,7 @@ def test_address_on_the_wire(address: str, wire: str) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "zoë@client.example",
+        "zo\u202eë@client.example",
         "ada@\u202cbücher.example",
         "ada@" + "ü" * 300 + ".example",
         "a@x.example,b@y.example",
@@ -341,7 +342,7 @@ def test_message_that_reads_back_differently_does_not_go_out() -> None:
         {"Subject": "x\r\nBcc: evil@x.example"},
         {"Subject": "x\r\n\r\nbody"},
         {"Bcc": "a@b.example"},
-        {"To": "é"},
+        {"Subject": "é"},
     ):
         with pytest.raises(DeliveryFailed) as failure:
             compose({**meant, **changes}, "plain", "html")

@@ -15,12 +15,15 @@ REASON_MAX_CHARACTERS = 160
 def parse_address(raw: str) -> str:
     """Return one plain address in normal form, spaces around it cut off; raise Invalid, saying what to do.
 
-    Case and plus tag stay. Quoted names, literals, display names and special-use domains (RFC 6761) are refused. The
-    length is looked at before the library takes more than linear time; the library counts octets (RFC 5321 4.5.3.1).
+    Case and plus tag stay. Quoted names, literals, display names and special-use domains (RFC 6761) are refused, and
+    what could be read as an encoded word in a header (RFC 2047). The length is looked at before the library takes more
+    than linear time; the library counts octets (RFC 5321 4.5.3.1).
     """
     address = raw.strip(" ")
     if len(address) > ADDRESS_MAX_CHARACTERS:
         raise Invalid(FieldError("email", f"Use at most {ADDRESS_MAX_CHARACTERS} characters. {WHAT_TO_DO}"))
+    if "=?" in address:
+        raise Invalid(FieldError("email", WHAT_TO_DO))
     try:
         return validate_email(address, strict=True, check_deliverability=False).normalized
     except EmailNotValidError as error:

@@ -142,9 +142,12 @@ class Conversation:
         """
         self.letters += 1
         self._private = (recipient,)
+        parameters = "" if recipient.isascii() else " BODY=8BITMIME SMTPUTF8"
+        if parameters and not self._smtp.supports_extension("smtputf8"):
+            raise DeliveryFailed("The mail server takes no letters but ASCII before the @ (SMTPUTF8).", permanent=True)
         try:
             async with asyncio.timeout(self._limits.envelope):
-                await self._ask(Stage.SENDER, f"MAIL FROM:<{self._server.sender}>", POSITIVE)
+                await self._ask(Stage.SENDER, f"MAIL FROM:<{self._server.sender}>{parameters}", POSITIVE)
                 await self._ask(Stage.RECIPIENT, f"RCPT TO:<{recipient}>", POSITIVE)
                 await self._ask(Stage.MESSAGE, "DATA", INTERMEDIATE)
                 answer = self._transmit(message)
@@ -191,7 +194,7 @@ class Conversation:
 
     async def _ask(self, stage: Stage, command: str, expected: int) -> None:
         self._stage = stage
-        reply = await self._smtp.execute_command(command.encode("ascii"))
+        reply = await self._smtp.execute_command(command.encode())
         if reply.code == CLOSING:
             raise ConnectionLost(self._refusal(reply.code, reply.message).reason)
         if reply.code // 100 != expected:

@@ -48,21 +48,21 @@ LONGEST_PLAIN = 200
 _LINES = re.compile(r"(?:[\t -~]{0,998}+\r\n)*+[\t -~]{0,998}+")
 """ASCII that any mail server passes on as it is (RFC 5322 section 2.1.1)."""
 
-# RFC 5322 section 3.2.3, dot-atom, and a host name.
-_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
+# RFC 5322 section 3.2.3, dot-atom, with the letters that RFC 6532 section 3.2 adds, and a host name.
+_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]+@[A-Za-z0-9.-]+")
 
 
 def wire_address(address: str) -> str:
-    """Return the address as SMTP carries it, an internationalised domain as punycode; raises DeliveryFailed."""
+    """Return the address as SMTP carries it, an internationalised domain as punycode; raises DeliveryFailed.
+
+    One that is not ASCII even so needs a server with SMTPUTF8 (RFC 6531).
+    """
     local, _, domain = address.rpartition("@")
-    if not local.isascii():
-        reason = "the part before the @ has letters that only SMTPUTF8 can carry, which this service does not use"
-        raise DeliveryFailed(reason, permanent=True)
     try:
         wire = address if domain.isascii() else f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
     except UnicodeError:
         raise DeliveryFailed("the domain of the address has no form for the internet", permanent=True) from None
-    if not _MAILBOX.fullmatch(wire) or "=?" in wire:
+    if not _MAILBOX.fullmatch(wire) or "=?" in wire or not wire.isprintable():
         raise DeliveryFailed("the address is not a plain one", permanent=True)
     return wire
 
@@ -82,13 +82,13 @@ def named_mailbox(name: str, address: str) -> str:
 def compose(headers: Mapping[str, str], plain: str, html: str) -> bytes:
     """Return a multipart/alternative message with CRLF line ends, none longer than 998 characters.
 
-    `headers` are all of HEADERS but the last two. Raises DeliveryFailed, permanent, when the message does not read back
-    as one with exactly these headers and two parts.
+    `headers` are all of HEADERS but the last two, in ASCII unless the recipient is not (RFC 6532). Raises
+    DeliveryFailed, permanent, when the message does not read back as one with exactly these headers and two parts.
     """
     block = {**headers, "MIME-Version": "1.0", "Content-Type": f'multipart/alternative;\r\n boundary="{BOUNDARY}"'}
     lines = [f"{name}: {value}" for name, value in block.items()]
     try:
-        pieces = ["\r\n".join(lines).encode("ascii"), b"\r\n"]
+        pieces = ["\r\n".join(lines).encode("ascii" if headers["To"].isascii() else "utf-8"), b"\r\n"]
         for kind, text in (("plain", plain), ("html", html)):
             encoding, body = _encoded(text)
             pieces += [PART_HEAD.format(kind, encoding).encode("ascii"), body]

@@ -85,6 +85,8 @@ class Renderer:
             self._sender = wire_address(mail_from)
         except DeliveryFailed as error:
             raise ValueError(f"mail cannot be sent from {mail_from}: {error.reason}") from error
+        if not self._sender.isascii():
+            raise ValueError(f"mail cannot be sent from {mail_from}: not every server takes such letters before the @")
         self._from = named_mailbox(firm_name, self._sender)
         self._templates = _load(templates_dir)
 
