@@ -53,6 +53,15 @@ def test_the_environment_goes_before_the_file() -> None:
     assert (settings.port, settings.firm_name) == (9000, "Ng & Null")
 
 
+def test_a_mail_server_is_used_where_it_is_named() -> None:
+    """It need not be said twice; but mail may be written to files even so."""
+    server = {"LEADINTAKE_SMTP_HOST": "relay.example"}
+
+    assert load({}, {}).mail_backend == "console"
+    assert load(server, {}).mail_backend == "smtp"
+    assert load({**server, "LEADINTAKE_MAIL_BACKEND": "console"}, {}).mail_backend == "console"
+
+
 @pytest.mark.parametrize(
     ("environ", "base_url", "mail_from", "first_host"),
     [

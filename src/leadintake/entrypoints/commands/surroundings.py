@@ -73,7 +73,8 @@ def _mail_folder(folder: Path, *, is_in_use: bool) -> Finding:
     except OSError as error:
         return Finding("mail", Verdict.WRONG, f"No mail can be written to {folder}: {error.strerror}.")
     verdict = Verdict.WRONG if is_in_use else Verdict.NOTE
-    return Finding("mail", verdict, f"Mail is written to {folder} and sent to nobody. Set LEADINTAKE_SMTP_HOST.")
+    advice = "Set LEADINTAKE_SMTP_HOST, and no LEADINTAKE_MAIL_BACKEND=console."
+    return Finding("mail", verdict, f"Mail is written to {folder} and sent to nobody. {advice}")
 
 
 def _mail_server(settings: Settings) -> Finding:

@@ -87,11 +87,12 @@ class Settings:
         parsers.email, "The sender of every mail, and who gets an answer to it",
         defaults.mail_from, "`noreply@` and the host of the base URL; `@example.com` where that is no domain",
     )]
+    smtp_host: Annotated[str | None, Setting(parsers.listening, "The mail server")]
     mail_backend: Annotated[Literal["console", "smtp"], Setting(
         parsers.choice(console="console", smtp="smtp"),
-        "How mail goes out: `console` writes a file for each, `smtp` hands it to a mail server", "console",
+        "How mail goes out: `console` writes a file for each, `smtp` hands it to a mail server",
+        defaults.mail_backend, "`smtp` where there is a mail server, else `console`",
     )]
-    smtp_host: Annotated[str | None, Setting(parsers.listening, "The mail server")]
     smtp_tls: Annotated[Literal["require", "implicit", "off"], Setting(
         parsers.choice(require="require", implicit="implicit", off="off"),
         "`require` STARTTLS with a certificate that is verified, `implicit` TLS from the start, or `off`", "require",

@@ -31,6 +31,11 @@ def mail_from(values: Values) -> str:
         raise ValueError(f"{sender}, after LEADINTAKE_BASE_URL, is not valid; {error}") from None
 
 
+def mail_backend(values: Values) -> str:
+    """A mail server that is named is meant to be used."""
+    return "smtp" if values["smtp_host"] else "console"
+
+
 def smtp_port(values: Values) -> str:
     """The port that belongs to the kind of TLS."""
     return SMTP_PORTS[values["smtp_tls"]]
