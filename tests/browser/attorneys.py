@@ -28,7 +28,7 @@ class Clock:
 def at_desk(browsing: Browsing, service: Service, email: str = ATTORNEY, view: View = DESKTOP) -> Page:
     """An empty page of somebody who is signed in."""
     page = browsing.page(view, service.url)
-    cookie = service.run(service.app.accounts.open_browser_session(email, PASSWORD))
+    cookie = service.run(service.app.accounts.open_browser_session(email, PASSWORD, "Chrome on Linux"))
     page.context.add_cookies([{"name": "leadintake", "value": cookie, "url": service.url, "httpOnly": True}])
     return page
 

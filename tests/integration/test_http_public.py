@@ -176,6 +176,15 @@ def test_the_limit_counts_the_file_alone(tight: Service) -> None:
     assert tight.stored() == before
 
 
+def test_what_is_too_large_is_told_how_large_it_may_be(tight: Service) -> None:
+    """Whether the file is a little larger, or the body is by so much that no more of it is read."""
+    for size in (20_001, 200_000):
+        answer = tight.client().post("/public/leads", **form(resume=("cv.pdf", pdf(size))))
+
+        assert answer.status_code == 413
+        assert "19.5 kB" in answer.json()["detail"]
+
+
 @pytest.mark.attack(24, 26)
 def test_a_body_that_says_it_is_too_large_is_not_read(tight: Service) -> None:
     """The answer comes at once, before any of the body was sent; also to who asks first."""

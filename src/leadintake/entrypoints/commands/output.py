@@ -18,6 +18,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0", "\uff1d", "\uff0b", "\uff0d", "
 """How a cell may begin that a spreadsheet takes for a formula; some treat full-width characters alike."""
 
 
+COPIED = frozenset({"id", "reference", "email"})
+"""Columns that stay in one piece, to be copied for the next command."""
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under the names of their columns; on anything but a terminal, separated by tabs."""
     console = Console()
@@ -25,7 +29,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         for row in (columns, *rows):
             click.echo("\t".join(map(_text, row)))
         return
-    drawn = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, no_wrap=column in COPIED)
     for row in rows:
         drawn.add_row(*(Text(_text(cell), overflow="fold") for cell in row))
     console.print(drawn)

@@ -119,7 +119,10 @@ class Observed:
         """Raise Malformed unless the request is for a name of this service; health checks may use any."""
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if not (len(hosts) == 1 and self._is_allowed(hosts[0])) and not scope["path"].startswith("/health"):
-            raise Malformed("The Host header must be one name of this service.")
+            raise Malformed(
+                "The Host header must be one name of this service: that of LEADINTAKE_BASE_URL, or one of "
+                "LEADINTAKE_ALLOWED_HOSTS."
+            )
 
     def _compute_is_allowed(self, host: bytes) -> bool:
         match = HOST.fullmatch(host)

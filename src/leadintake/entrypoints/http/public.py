@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from litestar import Response, Router, post
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from leadintake.application.intake import Form
 from leadintake.application.ports import Upload
@@ -11,6 +12,7 @@ from leadintake.application.views import Receipt
 from leadintake.domain import values
 from leadintake.domain.errors import Invalid, KeyReused, Malformed, TooLarge, Unavailable, WrongKind
 from leadintake.domain.lead import Notice
+from leadintake.domain.resume import rounded_down
 from leadintake.domain.values import ADDRESS_MAX_CHARACTERS, KEY_MAX_CHARACTERS
 from leadintake.entrypoints.errors import TooManyRequests, UnsupportedMediaType
 from leadintake.entrypoints.http.document import NAME, describe
@@ -87,7 +89,7 @@ async def submit(request: AnyRequest) -> Response[Receipt]:
 async def received(request: AnyRequest, texts: dict[str, str]) -> AsyncIterator[tuple[str, Upload]]:
     """Let a submission in and read it: its texts into those that are named in `texts`. Its file has a name, if it came.
 
-    Raises TooManyRequests, Busy, and what `read_form` raises.
+    Raises TooManyRequests, Busy, TooLarge, and what `read_form` raises.
     """
     here = serving(request)
     client = client_of(request)
@@ -95,7 +97,11 @@ async def received(request: AnyRequest, texts: dict[str, str]) -> AsyncIterator[
     boundary = boundary_of(header(request, "Content-Type") or "")
     with here.uploads.one(client):
         async with here.app.files.receive() as upload:
-            file_name = await read_form(pieces(request), boundary, texts, upload.write)
+            try:
+                file_name = await read_form(pieces(request), boundary, texts, upload.write)
+            except RequestEntityTooLarge:
+                largest = rounded_down(here.settings.max_resume_bytes)
+                raise TooLarge(f"The request is too large. The file may have at most {largest}.") from None
             await here.megabytes.count(client, upload.size)
             yield file_name, upload
 
