@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import pytest
 from hypothesis import given
@@ -80,6 +80,7 @@ def bytewise(body: bytes) -> list[bytes]:
         GOOD + b"anything after the end" + GOOD,
         FIRST + LAST + EMAIL + RESUME + part("state", b"REACHED_OUT") + part("id", b"\xff") + END,
         FIRST + LAST + EMAIL + RESUME + part("_charset_", b"utf-8") + part("First_Name", b"x") + END,
+        FIRST + LAST + EMAIL + RESUME + part("topic", b"wills") + part("topic", b"trusts") + END,
         part("first_name", "Zoë".encode(), headers="Content-Type: text/plain; charset=UTF-8\r\n")
         + LAST
         + EMAIL
@@ -91,6 +92,8 @@ def bytewise(body: bytes) -> list[bytes]:
         + RESUME
         + END,
         FIRST + part("last_name", b"King, Jr.", headers="Content-Transfer-Encoding: 8bit\r\n") + EMAIL + RESUME + END,
+        FIRST + part("last_name", b"King, Jr.", headers="Content-Transfer-Encoding: 8BIT\r\n") + EMAIL + RESUME + END,
+        FIRST + LAST + EMAIL + RESUME.replace(b"application/pdf", b"text/plain; charset=windows-1252") + END,
         FIRST + part("last_name", b"King, Jr.", headers="Content-Length: 9\r\n") + EMAIL + RESUME + END,
     ],
 )
@@ -98,6 +101,24 @@ def test_good_forms(body: bytes) -> None:
     """Order, harmless headers, unknown texts and what follows the end do not matter; the file arrives byte for byte."""
     assert read([body]) == (FORM, FILE)
     assert read(bytewise(body)) == (FORM, FILE)
+
+
+def test_pieces_without_bytes() -> None:
+    """A piece of a body that has no bytes is not its end."""
+    assert read(piece for byte in bytewise(GOOD) for piece in (b"", byte)) == (FORM, FILE)
+
+
+LIMITS: dict[str, Callable[[int], bytes]] = {
+    "parts": lambda more: FIRST + LAST + EMAIL + RESUME + part("x", b"") * (16 + more) + END,
+    "headers of a part": lambda more: part("x", b"", headers="".join(f"X-{i}: 1\r\n" for i in range(7 + more))) + GOOD,
+}
+
+
+@pytest.mark.parametrize("body", LIMITS.values(), ids=LIMITS)
+def test_limits(body: Callable[[int], bytes]) -> None:
+    """A form may have 20 parts, of 8 headers, and not one more, however it is cut."""
+    assert read([body(0)]) == read(bytewise(body(0))) == (FORM, FILE)
+    assert outcome([body(1)]) is outcome(bytewise(body(1))) is Malformed
 
 
 OTHERS = LAST + EMAIL + RESUME + END
@@ -123,7 +144,10 @@ BROKEN = {
     "header without a colon": part("first_name", b"Zoe", headers="Strange\r\n") + OTHERS,
     "NUL in a header name": part("first_name", b"Zoe", headers="X\0Y: 1\r\n") + OTHERS,
     "NUL in a header value": part("first_name", b"Zoe", headers="X: 1\0\r\n") + OTHERS,
+    "DEL in a header value": part("first_name", b"Zoe", headers="X: 1\x7f\r\n") + OTHERS,
     "folded header": part("first_name", b"Zoe", headers="X: 1\r\n 2\r\n") + OTHERS,
+    "folded header after all that is known": GOOD[: -len(END)] + part("x", b"", headers="X: 1\r\n 2\r\n") + END,
+    "no name after all that is known": GOOD[: -len(END)] + part("", b"").replace(b'; name=""', b"") + END,
     "64 KiB of header": part("first_name", b"Zoe", headers=f"X: {'y' * 65536}\r\n") + OTHERS,
     "1000 headers": part("first_name", b"Zoe", headers="".join(f"X-{i}: 1\r\n" for i in range(1000))) + OTHERS,
     "64 KiB of name": part("n" * 65536, b"Zoe") + OTHERS,
@@ -177,8 +201,14 @@ WRONG = {
         FIRST + FIRST + part("email", b"", file_name="x") + part("photo", b"", file_name="y") + END,
         ["first_name", "email", "photo"],
     ),
+    "a name that is long and not ASCII": (
+        part(f"é{'x' * 200}", b"", file_name="me.png") + GOOD,
+        ["\\xe9" + "x" * 99],
+    ),
     "a field of 9 MiB": (part("first_name", b"x" * 9_000_000) + OTHERS, ["first_name"]),
     "an unknown text that is too long": (part("essay", b"x" * (TEXT_MAX_BYTES + 1)) + GOOD, ["essay"]),
+    "too long under a name that is not ASCII": (part("é", b"x" * (TEXT_MAX_BYTES + 1)) + GOOD, ["\\xe9"]),
+    "something before what is too long": (FIRST + FIRST + part("x", b"x" * (TEXT_MAX_BYTES + 1)), ["first_name", "x"]),
 }
 
 
@@ -266,6 +296,7 @@ def test_damaged_forms_never_surprise(index: int, damage: bytes) -> None:
         f"multipart/form-data; boundary={BOUNDARY}",
         f'Multipart/Form-Data; charset=utf-7; boundary="{BOUNDARY}"',
         f"multipart/form-data;boundary={BOUNDARY};boundary={BOUNDARY}",
+        f"multipart/form-data; boundary={BOUNDARY}; x=".ljust(1000, "x"),
     ],
 )
 def test_boundaries(content_type: str) -> None:
@@ -300,6 +331,7 @@ def test_other_types_are_not_read(content_type: str) -> None:
         "; boundary=" + "\\" * 3000,
         ";" * 4000,
         '; boundary="' + "\\a" * 1500,
+        f"; boundary={BOUNDARY}; x=".ljust(1001 - len("multipart/form-data"), "x"),
     ],
 )
 def test_bad_boundaries(parameters: str) -> None:
