@@ -6,6 +6,7 @@ from tests.records import NOW
 
 from leadintake.domain.delivery import (
     FIRST_DELAY,
+    FURTHEST,
     GIVE_UP_AFTER,
     LEASE,
     LONGEST_DELAY,
@@ -50,6 +51,13 @@ def test_delays_are_bounded(attempt: int, jitter: float) -> None:
 
     assert at is not None
     assert FIRST_DELAY * 0.8 <= at - NOW <= LONGEST_DELAY * 1.2
+
+
+def test_the_longest_delay_is_no_clock_set_back() -> None:
+    """Else a delivery that waits longest would be tried again at once, and again, and again."""
+    latest = next_attempt(10**6, NOW, FAR, jitter=1)
+
+    assert latest == NOW + FURTHEST
 
 
 @given(attempts, jitters)

@@ -1,15 +1,16 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.records import NOW, lead, user
 
-from leadintake.domain.errors import IllegalTransition, Invalid
+from leadintake.domain.errors import IllegalTransition, Invalid, Stale
 from leadintake.domain.events import PROSPECT, EventKind
 from leadintake.domain.lead import MOVES, NOTES_MAX_CHARACTERS, Handled, Notice, State, notes_seen
 from leadintake.domain.resume import Kind
+from leadintake.domain.suspicion import Reason
 
 GRACE = user(1, full_name="Grace Hopper")
 JOAN = user(2, full_name="Joan Clarke")
@@ -153,6 +154,30 @@ def test_notes_that_were_seen(one: str, other: str) -> None:
 
     assert len(bytes.fromhex(first)) == 32
     assert (first == second) == (one == other)
+
+
+AGO = NOW - timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("state", "quarantine", "changed", "event"),
+    [
+        (State.REACHED_OUT, (), AGO, EventKind.ERASED),
+        (State.REACHED_OUT, (), NOW, None),
+        (State.PENDING, (Reason.TRAP,), AGO, EventKind.DISCARDED),
+        (State.PENDING, (Reason.TRAP,), NOW, None),
+        (State.PENDING, (), AGO, None),
+    ],
+)
+def test_expiry(state: State, quarantine: tuple[Reason, ...], changed: datetime, event: EventKind | None) -> None:
+    """What nobody has changed since a moment goes; nothing that was changed then does, nor who waits for an answer."""
+    old = lead(state=state, quarantine=quarantine, updated_at=changed)
+
+    if event:
+        assert old.expired(unchanged_since=NOW, at=LATER).kind is event
+    else:
+        with pytest.raises(Stale):
+            old.expired(unchanged_since=NOW, at=LATER)
 
 
 def test_erasure_leaves_the_reference() -> None:
