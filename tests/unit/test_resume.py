@@ -43,6 +43,7 @@ UNITS = {"bytes": 1, "kB": KIB, "MB": MIB}
         ("a" * 300 + ".docx", "a" * 145 + ".docx"),
         ("a" * 200, "a" * 150),
         ("a." + "b" * 300, "a." + "b" * 148),
+        ("e" * 130 + "x" * 50 + "\u0301" + "b" * 19, "e" * 129 + "é" + "b" * 19),
     ],
 )
 def test_a_name_is_shown_without_path_or_anything_invisible(raw: str, shown: str) -> None:

@@ -116,6 +116,7 @@ def test_query_repeating_itself() -> None:
     """Words count once, as much as fits."""
     assert query_words("a " * 100) == ["a"]
     assert query_words("x" * QUERY_MAX_CHARACTERS) == ["x" * WORD_MAX_CHARACTERS]
+    assert query_words("a b c d e f g h i j a") == ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=60))

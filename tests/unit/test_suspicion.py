@@ -50,6 +50,7 @@ def test_the_trace_of_a_form(trap: str, seconds: float | None, reasons: set[Reas
         ("\uff57\uff57\uff57.evil.example", "https\uff1a//evil.example", Reason.LINKS),
         ("ftp://www.evil.example", "Ada", Reason.LINK),
         ("Ada", "www.evil.example", Reason.LINK),
+        ("WWW.EVIL.EXAMPLE", "Ada", Reason.LINK),
     ],
 )
 def test_addresses_in_a_name(first_name: str, last_name: str, reason: Reason) -> None:

@@ -95,7 +95,7 @@ def test_control_characters(character: str) -> None:
 
 
 @pytest.mark.attack(49)
-@pytest.mark.parametrize("character", ["\ue000", "\U0010fffd", "\uffff", "\U0001ffff"])
+@pytest.mark.parametrize("character", ["\ue000", "\U0010fffd", "\uffff", "\U0001ffff", "\U0010ffff"])
 def test_characters_without_meaning(character: str) -> None:
     """Nor private or unassigned ones."""
     assert refusal(f"Ada{character}")
