@@ -48,6 +48,14 @@ SELECT firm_id, unnest(string_to_array(trim(words), ' ')), created_at, id FROM l
 WHERE quarantine IS NULL;
 ANALYZE leads, lead_words
 """
+ADD_ONE_OLD = f"""
+INSERT INTO lead_words (firm_id, word, created_at, lead_id)
+SELECT firm_id, 'old' || n, created_at, id FROM leads, generate_series(1, {FEW + 1}) AS n WHERE reference = 'LD-1';
+UPDATE leads SET words = words || ' old1' WHERE reference = 'LD-1';
+ANALYZE leads, lead_words
+"""
+"""What makes the oldest lead the only one with a word that is too frequent for the index to tell."""
+
 OWE_MAILS = f"""
 INSERT INTO events (firm_id, lead_id, kind, at, actor_kind, data)
 SELECT firm_id, id, 'lead.submitted', created_at, 'prospect', '{{}}' FROM leads WHERE quarantine IS NULL;
@@ -156,10 +164,13 @@ async def test_all_matches_are_looked_at_where_the_nearest_are_too_few(crowd: Cr
     """More than NEAREST leads have a word, and what else is asked for is not in the index."""
     pending = await crowd.page(LeadQuery(words=["word1"], state=State.PENDING, limit=NEAREST))
     both = await crowd.page(LeadQuery(words=["word1", "word12", "everybody"], limit=NEAREST))
+    await crowd.connection.execute(ADD_ONE_OLD)
+    old = await crowd.page(LeadQuery(words=["word1", "old"]))
 
     assert len(pending) == NEAREST
     assert pending == sorted(pending, key=lambda view: view.created_at, reverse=True)
     assert len(both) == 1 + 10 + 100 + 1_000
+    assert [view.reference for view in old] == ["LD-1"]
 
 
 async def test_frequent_words_are_matched_in_the_index(crowd: Crowd) -> None:
