@@ -300,6 +300,7 @@ async def test_changing_the_password(practice: Practice) -> None:
         ("x" * 2000, NEW, "current_password"),
         (PASSWORD, "short", "new_password"),
         (PASSWORD, "\0" * 12, "new_password"),
+        (PASSWORD, EMAIL, "new_password"),
     ],
 )
 async def test_a_password_that_cannot_be_changed(practice: Practice, current: str, new: str, field: str) -> None:

@@ -65,6 +65,8 @@ async def test_a_password_is_made(practice: Practice) -> None:
         ("joan@firm.example", "\0", NEW, "full_name"),
         ("joan@firm.example", "Joan", "", "password"),
         ("joan@firm.example", "Joan", "short", "password"),
+        ("joan@firm.example", "Joan", "joan@firm.example", "password"),
+        ("joan@firm.example", "Joan Elisabeth Clarke", "Joan Elisabeth Clarke", "password"),
     ],
 )
 async def test_a_user_that_cannot_be_added(
@@ -191,8 +193,9 @@ async def test_a_password_that_will_not_do(practice: Practice) -> None:
     """A reset to a bad password is refused, and signs nobody out."""
     joan = await practice.user(name="joan")
     await practice.accounts.sign_in(joan.email, PASSWORD)
-    with pytest.raises(Invalid):
-        await practice.staff.reset_password(OPERATOR, joan.email, "short")
+    for password in ("short", joan.email):
+        with pytest.raises(Invalid):
+            await practice.staff.reset_password(OPERATOR, joan.email, password)
 
     assert await practice.staff.end_sessions(OPERATOR, joan.email) == 1
 
