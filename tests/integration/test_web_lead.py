@@ -21,7 +21,7 @@ from leadintake.application.database import Database, Transaction
 from leadintake.application.inbox import EVENTS_SHOWN
 from leadintake.domain.errors import DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind
-from leadintake.domain.lead import NOTES_MAX_CHARACTERS
+from leadintake.domain.lead import NOTES_MAX_CHARACTERS, notes_seen
 
 
 class Away:
@@ -29,6 +29,7 @@ class Away:
 
     def __init__(self, database: Database) -> None:
         self.read = database.read
+        self.glance = database.glance
         self._write = database.write
         self.is_away = False
 
@@ -183,6 +184,7 @@ def test_notes(attorney: httpx.Client, path: str, notes: str) -> None:
 
 def test_notes_in_conflict(attorney: httpx.Client, admin: httpx.Client, path: str) -> None:
     """Who writes on what is no longer there sees both, loses neither, and may save in place of the other's."""
+    save(admin, path, "Mine so far.")
     seen = seen_on(admin, path)
     save(attorney, path, "Theirs.")
     answer = save(admin, path, "Mine.", seen)
@@ -255,6 +257,28 @@ def test_notes_while_nothing_can_be_stored(tmp_path: Path) -> None:
         assert notes_of(client.get(path).text) == "Mine."
 
 
+def test_no_session_can_be_opened_for_notes(tmp_path: Path) -> None:
+    """Whose sign-in has to wait for the database finds the notes there as well, and saves them with the next."""
+    away: list[Away] = []
+
+    def breakable(app: App) -> App:
+        away.append(Away(app.database))
+        return replace(app, accounts=replace(app.accounts, database=cast("Any", away[0])))
+
+    with running(tmp_path / "data", breakable) as service:
+        service.add_user("a@example.org")
+        client, path = visitor(service), path_of(service)
+        sent = {"lead": path.rpartition("/")[2], "notes": "Mine.", "seen": notes_seen(""), "next": path}
+        away[0].is_away = True
+        refused = client.post("/inbox/sign-in", data={**sent, "email": "a@example.org", "password": PASSWORD})
+        away[0].is_away = False
+        sent = {name: hidden(refused.text, name) for name in sent}
+        saved = client.post("/inbox/sign-in", data={**sent, "email": "a@example.org", "password": PASSWORD})
+
+        assert (refused.status_code, saved.status_code) == (503, 303)
+        assert notes_of(client.get(path).text) == "Mine."
+
+
 def test_session_over_while_writing(service: Service, path: str) -> None:
     """A note that comes when the session is over is saved by signing in, also after a wrong password."""
     client = signed_in(service, "attorney@example.org")
@@ -286,16 +310,36 @@ def test_session_over_and_somebody_else_wrote(service: Service, attorney: httpx.
     assert client.get("/inbox").status_code == 200
 
 
-@pytest.mark.parametrize("is_signed_in", [False, True], ids=["session over", "signed in"])
+def test_session_over_while_keeping_both(service: Service, attorney: httpx.Client, path: str) -> None:
+    """Then signing in saves neither over the other: both are shown once more."""
+    client = signed_in(service, "admin@example.org")
+    save(attorney, path, "Theirs.")
+    seen = seen_on(client, path)
+    client.cookies.clear()
+    asked = save(client, path, "Mine.", seen, both="yes")
+    sent = {name: hidden(asked.text, name) for name in ("lead", "notes", "seen", "next")}
+    answer = client.post("/inbox/sign-in", data={**sent, "email": "admin@example.org", "password": PASSWORD})
+
+    assert asked.status_code == 401
+    assert (answer.status_code, notes_of(answer.text)) == (409, "Mine.")
+    assert notes_of(client.get(path).text) == "Theirs."
+
+
+@pytest.mark.parametrize(
+    ("is_signed_in", "more"),
+    [(False, {}), (True, {}), (True, {"both": "yes"})],
+    ids=["session over", "signed in", "keeping both"],
+)
 def test_notes_of_a_lead_that_is_gone(
     service: Service,
     admin: httpx.Client,
     path: str,
     is_signed_in: bool,  # noqa: FBT001 - a parameter
+    more: dict[str, str],
 ) -> None:
     """Who wrote while the lead was erased gets the text back, and is signed in if that was asked for."""
     client = signed_in(service, "attorney@example.org") if is_signed_in else visitor(service)
-    sent = {"lead": path.rpartition("/")[2], "notes": "Mine, <b>\nall of it.", "seen": "x", "next": path}
+    sent = {"lead": path.rpartition("/")[2], "notes": "Mine, <b>\nall of it.", "seen": "x", "next": path, **more}
     admin.post(f"{path}/erase")
     address = f"{path}/notes" if is_signed_in else "/inbox/sign-in"
     answer = client.post(address, data={**sent, "email": "attorney@example.org", "password": PASSWORD})

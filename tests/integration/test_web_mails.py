@@ -49,11 +49,11 @@ def group(page: str, title: str) -> str:
     return found[0] if found else ""
 
 
-def resend(client: httpx.Client, part: str) -> httpx.Response:
+def resend(client: httpx.Client, part: str, **more: str) -> httpx.Response:
     """Press the first button to send again, as a browser does."""
     address = re.search(r'action="(/inbox/deliveries/[\w-]+/resend)"', part)
     assert address
-    return client.post(address[1], data={"next": hidden(part, "next")})
+    return client.post(address[1], data={"next": hidden(part, "next"), **more})
 
 
 def test_everything_has_gone_out(office: Service) -> None:
@@ -133,11 +133,11 @@ def test_sent_again(office: Service) -> None:
     lead_id, _ = submitted(office, "no@example.org")
     client = signed_in(office, ATTORNEY)
     failed = group(client.get("/inbox/mails").text, "Failed")
-    answers = [resend(client, failed), resend(client, failed)]
+    answers = [resend(client, failed), resend(client, failed), resend(client, failed, next="//evil.example")]
     while not (again := group(client.get("/inbox/mails").text, "Failed")):
         pass
 
-    assert [answer.headers["location"] for answer in answers] == ["/inbox/mails?again"] * 2
+    assert [answer.headers["location"] for answer in answers] == ["/inbox/mails?again"] * 2 + ["/inbox"]
     assert re.search("[23] attempts so far", text_of(again))
     assert re.search(r"no@example\.org attempt [23] ", text_of(client.get(f"/inbox/leads/{lead_id}").text))
 
