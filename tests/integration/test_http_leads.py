@@ -429,6 +429,13 @@ class TestResume:
             assert answer.headers["cache-control"] == "no-store"
             assert [event["kind"] for event in events] == ["lead.submitted", "resume.opened"]
 
+    def test_no_redirect_unasked(self, tmp_path: Path) -> None:
+        """Else whoever comes by an address could have the file, and who cannot reach the store could not."""
+        with supplied(tmp_path, linking, FILES="s3://bucket") as supplies:
+            answer = supplies.admin.get(f"/leads/{supplies.lead_id()}/resume")
+
+            assert (answer.status_code, answer.content) == (200, pdf())
+
 
 @pytest.mark.attack(142)
 def test_erase(service: Service, attorney: httpx.Client, admin: httpx.Client, make: MakeLead, word: str) -> None:

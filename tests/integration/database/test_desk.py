@@ -205,18 +205,20 @@ async def test_opening_a_resume(practice: Practice) -> None:
 
 
 async def test_linking_to_a_resume(practice: Practice) -> None:
-    """A store that makes links hands the file out itself, once the timeline says who opened it; others do as always."""
+    """A store that makes links hands the file out itself where asked to, once the timeline says who opened it."""
     user = await practice.user()
     receipt, _ = await practice.submit(b"the bytes")
-    _, content = await practice.desk.open_resume(user, receipt.id, by_link=True)
+    _, of_another_store = await practice.desk.open_resume(user, receipt.id, by_link=True)
     practice.files.address = "https://store.example"
     _, link = await practice.desk.open_resume(user, receipt.id, by_link=True)
+    _, unasked = await practice.desk.open_resume(user, receipt.id)
     [path] = practice.files.kept
 
-    assert not isinstance(content, str)
-    assert b"".join([chunk async for chunk in content]) == b"the bytes"
+    for content in (of_another_store, unasked):
+        assert not isinstance(content, str)
+        assert b"".join([chunk async for chunk in content]) == b"the bytes"
     assert link == f"https://store.example/{path}"
-    assert await timeline(practice, user, receipt.id) == [EventKind.SUBMITTED] + [EventKind.RESUME_OPENED] * 2
+    assert await timeline(practice, user, receipt.id) == [EventKind.SUBMITTED] + [EventKind.RESUME_OPENED] * 3
 
 
 async def failed_delivery(practice: Practice) -> tuple[UUID, UUID]:
