@@ -237,6 +237,7 @@ def test_where_a_token_may_stand(anyone: httpx.Client, email: str) -> None:
     access = token(anyone, username=email, password=PASSWORD).json()["access_token"]
 
     assert anyone.get("/me", headers=bearer(access, "bEaReR")).status_code == 200
+    assert anyone.get("/me", headers=bearer(access, "Token")).status_code == 401
     assert anyone.get("/me", params={"access_token": access, "token": access}).status_code == 401
     assert anyone.get("/me", headers={"Cookie": f"token={access}"}).status_code == 401
     assert anyone.get("/me", headers=[("Authorization", f"Bearer {access}")] * 2).status_code == 401

@@ -83,6 +83,7 @@ class TestList:
         assert found(created_from=at.isoformat()) == [second]
         assert found(created_to=at.isoformat()) == [first]
         assert found(created_from=(at.date() + timedelta(1)).isoformat()) == []
+        assert found(created_to=at.date().isoformat()) == []
         assert found(created_from=at.astimezone().isoformat(), created_to=(at + timedelta(seconds=1)).isoformat()) == [
             second
         ]
@@ -472,6 +473,7 @@ def test_a_long_timeline(attorney: httpx.Client, make: MakeLead) -> None:
         cursor = {"cursor": part["next_cursor"]}
 
     assert whole["next_cursor"] is None
+    assert attorney.get(f"/leads/{lead_id}/events", params={"limit": 5}).json() == whole
     assert [len(part) for part in parts] == [2, 2, 1]
     assert [event for part in parts for event in part] == whole["items"]
 

@@ -193,6 +193,13 @@ class TestMetrics:
         """A proxy on this machine is not the machine itself asking."""
         assert anyone.get("/metrics", headers={header: "203.0.113.7"}).status_code == 403
 
+    @pytest.mark.parametrize("token", ["Bearer", "Bearer None"])
+    def test_no_token_is_none(self, anyone: httpx.Client, token: str) -> None:
+        """Where the settings have no token, nothing takes its place."""
+        far = {"X-Forwarded-For": "203.0.113.7"}
+
+        assert anyone.get("/metrics", headers={**far, "Authorization": token}).status_code == 403
+
     @pytest.mark.long
     def test_token(self, tmp_path: Path) -> None:
         """With the token, from anywhere."""
