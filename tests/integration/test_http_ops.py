@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -187,6 +188,18 @@ class TestMetrics:
             client.get("/nothing")
 
             assert server_errors(client) == before + 1
+
+    def test_counts_no_mail_where_there_is_none(self, tmp_path: Path) -> None:
+        """Each status has its figure all the same, else an alert on it would hear of the first too late."""
+        with running(tmp_path / "data") as service:
+            counts = re.findall(
+                r"^leadintake_outbox_deliveries{.*", service.client().get("/metrics").text, re.MULTILINE
+            )
+
+            assert sorted(counts) == [
+                f'leadintake_outbox_deliveries{{status="{status}"}} 0.0'
+                for status in ("failed", "held", "pending", "sending")
+            ]
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
     def test_not_for_who_comes_through_a_proxy(self, anyone: httpx.Client, header: str) -> None:

@@ -341,6 +341,8 @@ def test_message_that_reads_back_differently_does_not_go_out() -> None:
     for changes in (
         {"Subject": "x\r\nBcc: evil@x.example"},
         {"Subject": "x\r\n\r\nbody"},
+        {"Subject": "x\rBcc: evil@x.example"},
+        {"Subject": "x\nBcc: evil@x.example"},
         {"Bcc": "a@b.example"},
         {"Subject": "é"},
     ):
