@@ -311,6 +311,23 @@ def wrong(request: pytest.FixtureRequest, authority: trustme.CA) -> trustme.Leaf
 
 
 @pytest.mark.asvs("V12.3.1-2")
+@pytest.mark.parametrize("tls", ["require", "implicit"])
+async def test_certificates_are_verified_by_default(
+    wrong: trustme.LeafCert, authority: trustme.CA, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service says nothing of how to verify certificates, so this is how all its letters go out (P18)."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with smtp.running(tls, wrong) as server:
+        async with mailing(server, tls) as mailer:
+            failed = await failure(mailer)
+
+    assert isinstance(failed, ChannelDown)
+    assert "certificate" in failed.reason
+    assert set(server.verbs) <= {"EHLO", "STARTTLS"}
+
+
+@pytest.mark.asvs("V12.3.1-2")
 @pytest.mark.parametrize("password", [None, PASSWORD])
 @pytest.mark.parametrize("tls", ["require", "implicit"])
 async def test_wrong_certificates(
@@ -580,6 +597,16 @@ async def test_an_idle_connection_is_ended(server: MailServer) -> None:
 
     assert verbs[-1] == "QUIT"
     assert [mail.connection for mail in server.mails] == [1, 2]
+
+
+async def test_a_connection_in_use_is_not_idle(server: MailServer) -> None:
+    """Nobody says goodbye while a letter is on its way, though it takes longer than a connection may be idle."""
+    server.delay = 0.02
+    async with mailing(server, limits=Limits(idle=0.05)) as mailer:
+        for _ in range(3):
+            await mailer.send(LETTER)
+
+    assert server.verbs == ["EHLO", *[*ENVELOPE, "CONTENT"] * 3, "QUIT"]
 
 
 async def test_connections_that_are_needed_stay(server: MailServer) -> None:
