@@ -18,7 +18,8 @@ from typing import BinaryIO, NoReturn
 import pytest
 from tests.limits import limited
 
-from leadintake.adapters.files.disk import CHUNK, OpenFile
+from leadintake.adapters.files.disk import CHUNK, OpenFile, create
+from leadintake.adapters.files.keeping import Arrival, Keeper
 from leadintake.adapters.files.local import LocalFiles, LocalUpload
 from leadintake.adapters.files.paths import LISTED_AT_ONCE
 from leadintake.application.ports import Received
@@ -241,6 +242,15 @@ async def test_a_file_whose_name_is_not_durable_is_removed(files: LocalFiles, fo
             await upload.keep(as_resume)
 
     assert names(folder) == []
+
+
+async def test_a_name_in_a_folder_that_cannot_be_synced(tmp_path: Path) -> None:
+    """The file itself is durable, but nobody would find it after a power cut (P3)."""
+    keeper = Keeper(Path("/proc"))  # The kernel opens it as any other folder, and cannot sync it.
+    file = create(tmp_path / RESUME.path)
+    with pytest.raises(OSError, match="Invalid argument"):
+        await keeper.keep(Arrival(lambda: RESUME, lambda _: file))
+    keeper.close()
 
 
 async def test_a_store_without_room_for_one_more_file_is_not_ready(tmp_path: Path) -> None:
