@@ -12,10 +12,12 @@ from tests.letters import LETTER, letter
 
 from leadintake.adapters.mail.console import ConsoleMailer
 from leadintake.adapters.mail.render import Renderer
+from leadintake.application.deliveries import Letter
 from leadintake.domain.delivery import Purpose
 from leadintake.domain.errors import DeliveryFailed
 
 RENDERER = Renderer(firm_name="Our firm", mail_from="office@firm.example", base_url="https://firm.example")
+POISON = UUID(int=5)
 NAME = f"{LETTER.delivery_id}.1.eml"
 
 
@@ -109,6 +111,31 @@ async def test_what_is_not_durable_is_tried_again(tmp_path: Path) -> None:
 
     assert all(isinstance(end, DeliveryFailed) and not end.permanent for end in ends)
     assert not names(tmp_path)
+
+
+class PoisonousRenderer(Renderer):
+    """Fails as nothing should, for one letter."""
+
+    def render(self, letter: Letter) -> bytes:
+        if letter.delivery_id == POISON:
+            raise RuntimeError
+        return super().render(letter)
+
+
+@pytest.mark.parametrize("where", ["rendering", "writing"])
+async def test_one_mail_that_fails_takes_no_other_along(tmp_path: Path, where: str) -> None:
+    """Of those that are written together, only the one that is poisonous, or whose name is taken, is not sent (P10)."""
+    console = mailer(tmp_path)
+    if where == "rendering":
+        console = ConsoleMailer(
+            tmp_path, PoisonousRenderer(firm_name="f", mail_from="a@firm.example", base_url="https://firm.example")
+        )
+    else:
+        (tmp_path / f"{POISON}.1.eml").mkdir()
+    sending = [console.send(letter(delivery_id=UUID(int=n))) for n in range(10)]
+    ends = await asyncio.gather(*sending, return_exceptions=True)
+
+    assert [n for n, end in enumerate(ends) if isinstance(end, Exception)] == [POISON.int]
 
 
 async def test_unusable_folder_is_tried_again(tmp_path: Path) -> None:

@@ -208,6 +208,8 @@ class TestChange:
         assert change("two", '"7" ,\t"2"').status_code == 200
         assert change("three", "*").status_code == 200
         assert change("four", None).status_code == 200
+        twice = [("If-Match", '"7"'), ("If-Match", '"5"')]
+        assert attorney.patch(path, json={"notes": "five"}, headers=twice).status_code == 200
 
     @pytest.mark.asvs("V1.5.2", "V8.2.3", "V15.3.3")
     @pytest.mark.attack(139, 143)
