@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -58,6 +59,43 @@ def test_each_hears_what_came_of_it(syncing: Syncing, files: list[int]) -> None:
 
         assert wrong == [stat.S_ISFIFO(os.fstat(file).st_mode) for file in files]
     assert syncing.all([]) == []
+
+
+class SyncThatFails:
+    """What the kernel has taken, and only then found that it could not be written."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def get_value(self) -> None:
+        """As caio does."""
+        raise SystemError("Input/output error")
+
+
+class Queue:
+    """Takes all there is, and is done with it at once."""
+
+    def submit(self, *syncs: object) -> int:
+        """How many it takes."""
+        return len(syncs)
+
+    def process_events(self, _most: int, least: int, _timeout: int) -> int:
+        """How many are done."""
+        return least
+
+
+class SyncingToAFailingDisk(Syncing):
+    """Its kernel takes every sync, and none comes to anything."""
+
+    def __init__(self) -> None:
+        self._queue, self._fsync = cast("Any", Queue()), cast("Any", SyncThatFails)
+
+
+def test_what_fails_after_it_was_taken_has_failed(files: list[int]) -> None:
+    """A disk that breaks says so when it is written to, not when it is asked; and none is asked again (P3)."""
+    wrong = SyncingToAFailingDisk().all(files)
+
+    assert [str(error) for error in wrong] == ["Input/output error"] * len(files)
 
 
 def test_more_files_than_were_announced_are_synced(files: list[int]) -> None:
