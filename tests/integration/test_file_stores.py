@@ -108,9 +108,9 @@ async def everything(files: FileStore) -> list[str]:
     return await untouched(files, datetime.now(UTC) + timedelta(minutes=1))
 
 
-async def untouched(files: FileStore, before: datetime) -> list[str]:
-    """What a store holds that was written before then."""
-    return sorted([path async for some in files.written(before=before) for path in some])
+async def untouched(files: FileStore, before: datetime, since: datetime | None = None) -> list[str]:
+    """What a store holds that was written before then, and since then."""
+    return sorted([path async for some in files.written(since=since, before=before) for path in some])
 
 
 @pytest.mark.attack(102)
@@ -177,6 +177,13 @@ async def test_a_kept_file_outlives_what_fails_later(files: FileStore) -> None:
     assert await content_of(files, resume("a.pdf", CONTENT)) == CONTENT
 
 
+async def test_the_size_of_a_file(files: FileStore) -> None:
+    """What is not there has none, which is no failure of the store: so it can be told what is missing."""
+    await store(files, "a.pdf", [b"%PDF"])
+
+    assert [await files.size(path) for path in ("a.pdf", "b.pdf")] == [4, None]
+
+
 async def test_a_removed_file_is_gone(files: FileStore) -> None:
     """It is neither listed nor handed out, and removing it again is no error."""
     await store(files, "a.pdf", [CONTENT])
@@ -204,6 +211,15 @@ async def test_files_are_told_by_when_they_were_written(files: FileStore) -> Non
 
     assert await untouched(files, datetime.now(UTC) - timedelta(minutes=1)) == []
     assert await everything(files) == ["a.pdf"]
+
+
+async def test_files_of_before_are_left_out(files: FileStore) -> None:
+    """Else whoever begins with a new database would lose what the one before refers to."""
+    await store(files, "a.pdf", [CONTENT])
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+
+    assert await untouched(files, now + 2 * minute, since=now + minute) == []
+    assert await untouched(files, now + 2 * minute, since=now - minute) == ["a.pdf"]
 
 
 async def test_the_time_by_which_files_are_dated(files: FileStore) -> None:
