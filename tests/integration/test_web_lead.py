@@ -102,16 +102,19 @@ def test_a_long_timeline(attorney: httpx.Client, service: Service, path: str) ->
     """Its last hundred events are shown, with a link to those before them, and from there back."""
     lead_id = UUID(path.rpartition("/")[2])
 
-    def work(tx: Transaction) -> None:
-        for _ in range(EVENTS_SHOWN):
-            tx.events.add(Event(lead_id, EventKind.RESUME_OPENED, datetime.now(UTC), SYSTEM))
+    def opened(times: int) -> None:
+        events = [Event(lead_id, EventKind.RESUME_OPENED, datetime.now(UTC), SYSTEM)] * times
+        service.run(service.app.database.write(service.app.firm_id, lambda tx: tx.events.add(*events)))
 
-    service.run(service.app.database.write(service.app.firm_id, work))
+    opened(EVENTS_SHOWN - 1)
+    whole = attorney.get(path).raise_for_status().text
+    opened(1)
     latest = attorney.get(f"{path}?state=all").raise_for_status().text
     [earlier] = re.findall(r'href="([^"]*before=[^"]*)#timeline"', latest)
     first = attorney.get(html.unescape(earlier)).raise_for_status().text
     [back] = re.findall(r'href="([^"]*)#timeline">Latest<', first)
 
+    assert ("The enquiry arrived." in text_of(whole), "before=" in whole) == (True, False)
     assert "state=all" in earlier
     assert latest.count("opened the resume.") == EVENTS_SHOWN
     assert "The enquiry arrived." not in text_of(latest)

@@ -275,10 +275,12 @@ async def test_where_else_a_search_finds(practice: Practice, which: LeadQuery, e
     zoes = replace(which, words=["zoe"])
     page = await practice.inbox.page(GRACE, zoes)
     shortened = await practice.inbox.page(GRACE, replace(zoes, limit=1))
+    first = shortened.items[0]
+    rest = await practice.inbox.page(GRACE, replace(zoes, after=Position(first.created_at, first.id)))
     everybody = await practice.inbox.page(GRACE, replace(zoes, words=[]))
 
     assert (page.elsewhere, page.hidden) == (elsewhere, hidden)
-    assert (everybody.elsewhere, everybody.hidden) == (0, 0)
+    assert (rest.elsewhere, rest.hidden) == (everybody.elsewhere, everybody.hidden) == (0, 0)
     if shortened.has_more:
         assert (shortened.elsewhere, shortened.hidden) == (0, 0)
 
