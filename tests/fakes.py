@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 from uuid import UUID
 
-from leadintake.application.deliveries import Letter
-from leadintake.application.ports import Claims, Received
+from leadintake.application.ports.deliveries import Letter
+from leadintake.application.ports.files import Received
+from leadintake.application.ports.security import Claims
 from leadintake.domain.errors import DeliveryFailed, FileDamaged, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind

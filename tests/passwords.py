@@ -6,7 +6,7 @@ from argon2 import PasswordHasher
 
 from leadintake.adapters.security.passwords import Argon2Passwords
 from leadintake.application.app import App
-from leadintake.application.ports import Passwords
+from leadintake.application.ports.security import Passwords
 
 NOBODY = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("nobody's")
 

@@ -19,9 +19,9 @@ from leadintake.adapters.sql.postgres import opened as opened_database
 from leadintake.adapters.sql.sqlite_connections import engine
 from leadintake.adapters.sql.tables import metadata
 from leadintake.application.app import App
-from leadintake.application.database import LeadQuery, Transaction
 from leadintake.application.desk import Change
 from leadintake.application.intake import Form
+from leadintake.application.ports.database import LeadQuery, Transaction
 from leadintake.application.staff import Update
 from leadintake.application.views import LeadView, Receipt
 from leadintake.domain.delivery import Status

@@ -11,12 +11,12 @@ from tests.fakes import FixedClock, MemoryFiles, PlainPasswords, PlainTokens, Re
 from tests.records import FIRST_FIRM
 
 from leadintake.application.accounts import Accounts
-from leadintake.application.database import Database, LeadQuery
 from leadintake.application.desk import Desk, Page
 from leadintake.application.dispatch import Dispatch, Outcome
 from leadintake.application.inbox import Inbox
 from leadintake.application.intake import Form, Intake
 from leadintake.application.owing import MailRules, Owing
+from leadintake.application.ports.database import Database, LeadQuery
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.application.views import DeliveryView, LeadView, Receipt

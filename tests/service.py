@@ -22,7 +22,7 @@ from tests.secrecy import note
 
 from leadintake.adapters.security.passwords import Argon2Passwords
 from leadintake.application.app import App
-from leadintake.application.database import Transaction
+from leadintake.application.ports.database import Transaction
 from leadintake.domain.people import Role
 from leadintake.entrypoints import bootstrap, logs
 from leadintake.entrypoints.asgi import create_app

@@ -14,7 +14,7 @@ from tests.documents import pdf
 from tests.service import Service, running
 
 from leadintake.application.app import App
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.errors import DeliveryFailed
 
 HOSTILE = {

@@ -13,8 +13,8 @@ from tests.documents import pdf
 from tests.machine import Machine
 
 from leadintake.application.app import App
-from leadintake.application.database import LeadQuery, Transaction
 from leadintake.application.intake import Form
+from leadintake.application.ports.database import LeadQuery, Transaction
 from leadintake.application.views import LeadView
 from leadintake.domain.delivery import Status
 from leadintake.domain.events import EventKind

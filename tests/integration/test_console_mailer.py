@@ -12,7 +12,7 @@ from tests.letters import LETTER, letter
 
 from leadintake.adapters.mail.console import ConsoleMailer
 from leadintake.adapters.mail.render import Renderer
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.delivery import Purpose
 from leadintake.domain.errors import DeliveryFailed
 

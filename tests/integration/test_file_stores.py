@@ -11,7 +11,7 @@ from tests.fakes import MemoryFiles
 
 from leadintake.adapters.files.local import LocalFiles
 from leadintake.adapters.files.object_store import ObjectFiles
-from leadintake.application.ports import FileStore, Received, Upload
+from leadintake.application.ports.files import FileStore, Received, Upload
 from leadintake.domain.errors import FileDamaged, TooLarge
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind

@@ -15,7 +15,7 @@ from tests.service import Service, form, running
 from tests.supplies import linking, supplied
 
 from leadintake.application.app import App
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.errors import DeliveryFailed
 from leadintake.domain.people import Role
 

@@ -22,7 +22,7 @@ from leadintake.adapters.files.disk import CHUNK, OpenFile, create
 from leadintake.adapters.files.keeping import Arrival, Keeper
 from leadintake.adapters.files.local import LocalFiles, LocalUpload
 from leadintake.adapters.files.paths import LISTED_AT_ONCE
-from leadintake.application.ports import Received
+from leadintake.application.ports.files import Received
 from leadintake.domain.errors import FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind

@@ -15,7 +15,7 @@ from leadintake.adapters.mail.console import ConsoleMailer
 from leadintake.adapters.mail.conversation import Server
 from leadintake.adapters.mail.render import Renderer
 from leadintake.adapters.mail.smtp import SmtpMailer
-from leadintake.application.ports import Mailer
+from leadintake.application.ports.deliveries import Mailer
 from leadintake.domain.delivery import Purpose
 from leadintake.domain.errors import DeliveryFailed
 

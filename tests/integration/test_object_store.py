@@ -23,7 +23,7 @@ from tests.s3 import S3
 from leadintake.adapters.files.bucket import OF_CONNECTIONS
 from leadintake.adapters.files.disk import CHUNK
 from leadintake.adapters.files.object_store import ObjectFiles
-from leadintake.application.ports import Received
+from leadintake.application.ports.files import Received
 from leadintake.domain.errors import FileDamaged, FileUnavailable, TooLarge, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding, Kind

@@ -21,7 +21,7 @@ from tests.smtp import HOST, Fault, Mail, MailServer
 from leadintake.adapters.mail.conversation import Conversation, Limits, Server
 from leadintake.adapters.mail.render import Renderer
 from leadintake.adapters.mail.smtp import LIMITS, SmtpMailer
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.delivery import SEND_TIMEOUT
 from leadintake.domain.errors import ChannelDown, DeliveryFailed
 

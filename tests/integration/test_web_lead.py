@@ -17,8 +17,8 @@ from tests.service import PASSWORD, Service, form, running
 from tests.web import hidden, signed_in, text_of, visitor
 
 from leadintake.application.app import App
-from leadintake.application.database import Database, Transaction
 from leadintake.application.inbox import EVENTS_SHOWN
+from leadintake.application.ports.database import Database, Transaction
 from leadintake.domain.errors import DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind
 from leadintake.domain.lead import NOTES_MAX_CHARACTERS, notes_seen

@@ -23,7 +23,7 @@ for module in MODULES:  # Each takes over what the others have.
             setattr(found, name, timedelta(seconds=float(seconds)) if kind is timedelta else float(seconds))
 
 from leadintake.adapters.mail.smtp import SmtpMailer  # noqa: E402 - what is imported takes the constants as they are
-from leadintake.application.deliveries import Letter  # noqa: E402 - as above
+from leadintake.application.ports.deliveries import Letter  # noqa: E402 - as above
 from leadintake.entrypoints.cli import main  # noqa: E402 - as above
 
 Send = Callable[[SmtpMailer, Letter], Awaitable[str]]

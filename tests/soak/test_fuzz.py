@@ -94,7 +94,7 @@ def form(folder: Path) -> Callable[[bytes], None]:
     """A form in pieces, as long as the first byte says; where that is odd, a large file comes before it."""
     from leadintake.adapters.documents.inspection import inspect
     from leadintake.adapters.files.local import LocalFiles
-    from leadintake.application.ports import Received
+    from leadintake.application.ports.files import Received
     from leadintake.domain.errors import Refused
     from leadintake.entrypoints.http.multipart import TEXTS, boundary_of, read_form
 
@@ -143,7 +143,7 @@ def search(_: Path) -> Callable[[bytes], None]:
     """A search, and a cursor that nobody sealed."""
     from uuid import UUID
 
-    from leadintake.application.database import LeadQuery
+    from leadintake.application.ports.database import LeadQuery
     from leadintake.domain.errors import Invalid, Malformed
     from leadintake.domain.search import WORD_MAX_CHARACTERS, query_words, words
     from leadintake.entrypoints.http.cursor import unseal

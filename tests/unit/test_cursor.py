@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadintake.application.database import LeadQuery, Position
+from leadintake.application.ports.database import LeadQuery, Position
 from leadintake.domain.errors import Malformed
 from leadintake.domain.lead import State
 from leadintake.entrypoints.http.cursor import seal, unseal

@@ -12,9 +12,9 @@ from tests.fakes import FixedClock, RecordingMailer, numbered_ids
 from tests.letters import letter
 from tests.records import FIRST_FIRM
 
-from leadintake.application.database import by_itself
 from leadintake.application.dispatch import Dispatch, Sent, settle_sent
 from leadintake.application.owing import MailRules, Owing
+from leadintake.application.ports.database import by_itself
 from leadintake.domain.delivery import GIVE_UP_AFTER, LEASE, SEND_TIMEOUT, Status
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.domain.events import SYSTEM, Event, EventKind

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from leadintake.adapters.security.keys import derive
 from leadintake.adapters.security.passwords import generate_password
 from leadintake.adapters.security.tokens import JwtTokens
-from leadintake.application.ports import Claims
+from leadintake.application.ports.security import Claims
 
 SECRET = bytes(range(32))
 KEY = derive(SECRET, "access token")

@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 from tests.letters import letter
 
 from leadintake.application.app import App
-from leadintake.application.database import by_itself
-from leadintake.application.deliveries import Letter
 from leadintake.application.dispatch import Dispatch
 from leadintake.application.owing import MailRules, Owing
+from leadintake.application.ports.database import by_itself
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.delivery import LEASE, SEND_TIMEOUT
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable
 from leadintake.entrypoints.sender import AHEAD, GATHERING, LONGEST_WAIT, Sender

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.database import Database, Transaction
 from leadintake.application.password_rules import check_password_rules
-from leadintake.application.ports import Claims, Clock, Passwords, Tokens
+from leadintake.application.ports import Clock
+from leadintake.application.ports.database import Database, Transaction
+from leadintake.application.ports.security import Claims, Passwords, Tokens
 from leadintake.application.views import SessionView
 from leadintake.domain.errors import (
     FieldError,

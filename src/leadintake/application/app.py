@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from leadintake.application.accounts import Accounts
-from leadintake.application.database import Database
 from leadintake.application.desk import Desk
 from leadintake.application.dispatch import Dispatch
 from leadintake.application.inbox import Inbox
 from leadintake.application.intake import Intake
-from leadintake.application.ports import FileStore
+from leadintake.application.ports.database import Database
+from leadintake.application.ports.files import FileStore
 from leadintake.application.retention import Retention
 from leadintake.application.staff import Staff
 from leadintake.domain.people import Operator

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from leadintake.application.database import Database, LeadQuery, Position, Transaction, page_of
 from leadintake.application.owing import Owing
-from leadintake.application.ports import Clock, FileStore
+from leadintake.application.ports import Clock
+from leadintake.application.ports.database import Database, LeadQuery, Position, Transaction, page_of
+from leadintake.application.ports.files import FileStore
 from leadintake.application.record import record
 from leadintake.application.removal import remove
 from leadintake.application.views import DeliveryView, EventView, LeadView

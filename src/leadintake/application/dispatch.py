@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from leadintake.application.database import Database, Transaction
-from leadintake.application.deliveries import Letter
 from leadintake.application.owing import Owing
-from leadintake.application.ports import Clock, Mailer
+from leadintake.application.ports import Clock
+from leadintake.application.ports.database import Database, Transaction
+from leadintake.application.ports.deliveries import Letter, Mailer
 from leadintake.application.record import record
 from leadintake.domain.delivery import LEASE, SEND_TIMEOUT, Status, next_attempt
 from leadintake.domain.errors import ChannelDown, DeliveryFailed, Unavailable

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.database import Database, LeadQuery, Position, Transaction, page_of
 from leadintake.application.ports import Clock
+from leadintake.application.ports.database import Database, LeadQuery, Position, Transaction, page_of
 from leadintake.application.views import DeliveryView, EventView, LeadView, MailStatus, OwedMail
 from leadintake.domain.delivery import Status
 from leadintake.domain.lead import State

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from leadintake.application.database import Database, Submission, Transaction
 from leadintake.application.owing import Owing
-from leadintake.application.ports import Clock, FileStore, Received, Upload
+from leadintake.application.ports import Clock
+from leadintake.application.ports.database import Database, Submission, Transaction
+from leadintake.application.ports.files import FileStore, Received, Upload
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 from leadintake.domain import values

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.database import Transaction
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.database import Transaction
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain import values
 from leadintake.domain.delivery import Channel, Delivery, Purpose, Status, message_id
 from leadintake.domain.lead import Lead

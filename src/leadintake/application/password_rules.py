@@ -1,6 +1,6 @@
 """New passwords: what is asked of one, whoever sets it and wherever."""
 
-from leadintake.application.ports import Passwords
+from leadintake.application.ports.security import Passwords
 from leadintake.domain.errors import FieldError, Invalid
 from leadintake.domain.people import check_password
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from leadintake.application.database import Transaction
+from leadintake.application.ports.database import Transaction
 from leadintake.domain.delivery import Delivery
 from leadintake.domain.events import Event
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
-from leadintake.application.database import Database, Transaction
-from leadintake.application.ports import FileStore
+from leadintake.application.ports.database import Database, Transaction
+from leadintake.application.ports.files import FileStore
 from leadintake.application.record import record
 from leadintake.domain.errors import Unavailable
 from leadintake.domain.events import Event

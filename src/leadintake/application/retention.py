@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.database import Database, Transaction
 from leadintake.application.intake import KEY_LIFETIME
-from leadintake.application.ports import Clock, FileStore
+from leadintake.application.ports import Clock
+from leadintake.application.ports.database import Database, Transaction
+from leadintake.application.ports.files import FileStore
 from leadintake.application.removal import remove
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound, Stale, Unavailable

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from leadintake.application.database import Database, Transaction
 from leadintake.application.password_rules import check_password_rules
-from leadintake.application.ports import Clock, Passwords
+from leadintake.application.ports import Clock
+from leadintake.application.ports.database import Database, Transaction
+from leadintake.application.ports.security import Passwords
 from leadintake.application.views import UserView
 from leadintake.domain import values
 from leadintake.domain.errors import Invalid, LastAdmin, NotFound, parsed

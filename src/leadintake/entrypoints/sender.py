@@ -8,8 +8,8 @@ from datetime import datetime
 import structlog
 from prometheus_client import Counter, Gauge
 
-from leadintake.application.deliveries import Letter
 from leadintake.application.dispatch import Dispatch
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.delivery import LEASE, Status
 from leadintake.domain.errors import ChannelDown
 from leadintake.entrypoints.circuit_breaker import CircuitBreaker

@@ -17,7 +17,7 @@ from leadintake.adapters.sql.postgres import PostgresDatabase, connect, opened
 from leadintake.adapters.sql.sqlite import SqliteDatabase
 from leadintake.adapters.sql.sqlite_connections import WAL, engine
 from leadintake.adapters.sql.tables import firms, metadata
-from leadintake.application.database import Database
+from leadintake.application.ports.database import Database
 
 BEGAN = NOW - timedelta(days=3650)
 

@@ -12,7 +12,7 @@ from tests.practice import OPERATOR, PASSWORD, Practice
 from tests.records import FIRST_FIRM, NOW
 
 from leadintake.application.accounts import ACCESS_LIFETIME, Grant, Identity
-from leadintake.application.ports import Claims
+from leadintake.application.ports.security import Claims
 from leadintake.application.staff import Update
 from leadintake.domain.errors import Invalid, NotFound, NotSignedIn, SessionOver, WrongCredentials
 from leadintake.domain.people import SESSION_IDLE, SESSION_LIFETIME, Role

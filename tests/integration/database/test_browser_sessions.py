@@ -12,7 +12,7 @@ from tests.practice import OPERATOR, PASSWORD, Practice
 from tests.records import FIRST_FIRM, NOW
 
 from leadintake.application.accounts import BROWSER_REFRESH, Identity
-from leadintake.application.database import Database, Transaction, by_itself
+from leadintake.application.ports.database import Database, Transaction, by_itself
 from leadintake.application.staff import Update
 from leadintake.domain.errors import NotSignedIn, SessionOver, Unavailable, WrongCredentials
 from leadintake.domain.people import SESSION_IDLE, SESSION_LIFETIME, Role

@@ -13,7 +13,7 @@ from tests.records import FIRST_FIRM, delivery, lead
 
 from leadintake.adapters.sql.postgres import PostgresDatabase, connect
 from leadintake.adapters.sql.tables import MICROSECOND
-from leadintake.application.database import Transaction
+from leadintake.application.ports.database import Transaction
 from leadintake.application.record import record
 from leadintake.domain.delivery import LEASE, SEND_TIMEOUT
 

@@ -8,8 +8,8 @@ import pytest
 from tests.practice import OPERATOR, Practice
 from tests.records import FIRST_FIRM, NOW, lead
 
-from leadintake.application.database import LeadQuery, Position, Transaction
 from leadintake.application.desk import Change
+from leadintake.application.ports.database import LeadQuery, Position, Transaction
 from leadintake.application.views import EventView, ReachedOutBy
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.errors import (

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tests.records import FIRST_FIRM, NOW, lead, user
 
-from leadintake.application.database import Database, Transaction
+from leadintake.application.ports.database import Database, Transaction
 from leadintake.domain.events import PROSPECT, SYSTEM, Actor, ActorKind, Event, EventKind
 
 

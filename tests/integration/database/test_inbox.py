@@ -10,9 +10,9 @@ import pytest
 from tests.practice import Practice
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, delivery, lead, user
 
-from leadintake.application.database import LeadQuery, Position, Transaction
 from leadintake.application.desk import Change
 from leadintake.application.inbox import COUNT_MAX, LATE_AFTER, OTHERS_MAX, Trouble
+from leadintake.application.ports.database import LeadQuery, Position, Transaction
 from leadintake.application.record import record
 from leadintake.application.staff import Update
 from leadintake.application.views import MailStatus

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from tests.practice import OPERATOR, Practice
 from tests.records import FIRST_FIRM
 
-from leadintake.application.database import Database, Transaction, by_itself
 from leadintake.application.intake import EMPTY_FILE, KEY_LIFETIME, NO_FILE
 from leadintake.application.owing import Limit
+from leadintake.application.ports.database import Database, Transaction, by_itself
 from leadintake.application.staff import Update
 from leadintake.application.views import EventView
 from leadintake.domain.delivery import Purpose, Status

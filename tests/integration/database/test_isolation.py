@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, delivery, lead, session, user
 
-from leadintake.application.database import (
+from leadintake.application.ports.database import (
     Database,
     Events,
     LeadQuery,
@@ -16,8 +16,8 @@ from leadintake.application.database import (
     Submissions,
     Transaction,
 )
-from leadintake.application.deliveries import Deliveries, Outbox
-from leadintake.application.people import People
+from leadintake.application.ports.deliveries import Deliveries, Outbox
+from leadintake.application.ports.people import People
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 from leadintake.domain.errors import NotFound

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.records import FIRST_FIRM, NOW, delivery, lead, user
 
-from leadintake.application.database import Database, LeadQuery, Position, Submission, Transaction
+from leadintake.application.ports.database import Database, LeadQuery, Position, Submission, Transaction
 from leadintake.application.record import record
 from leadintake.application.views import LeadView, ReachedOutBy, Receipt
 from leadintake.domain.errors import NotFound, ReferenceTaken

@@ -14,8 +14,8 @@ from tests.fakes import numbered_ids
 from tests.records import FIRST_FIRM, NOW, delivery, lead
 
 from leadintake.adapters.sql.sqlite import SqliteDatabase
-from leadintake.application.database import Database, Transaction
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.database import Database, Transaction
+from leadintake.application.ports.deliveries import Letter
 from leadintake.application.record import record
 from leadintake.application.views import DeliveryView
 from leadintake.domain.delivery import FURTHEST, GIVE_UP_AFTER, LEASE, Channel, Delivery, Purpose, Status

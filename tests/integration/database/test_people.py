@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from tests.records import FIRST_FIRM, NOW, session, user
 
-from leadintake.application.database import Database, Submission, Transaction
+from leadintake.application.ports.database import Database, Submission, Transaction
 from leadintake.application.views import Receipt
 from leadintake.domain.errors import EmailTaken, NotFound
 from leadintake.domain.people import Role, User

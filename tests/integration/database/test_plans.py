@@ -19,8 +19,8 @@ from leadintake.adapters.sql.listing import FEW, NEAREST
 from leadintake.adapters.sql.postgres import PostgresDatabase, connect
 from leadintake.adapters.sql.sqlite import SqliteDatabase
 from leadintake.adapters.sql.tables import EPOCH, MICROSECOND
-from leadintake.application.database import LeadQuery, Position
 from leadintake.application.inbox import COUNT_MAX, Inbox, Trouble
+from leadintake.application.ports.database import LeadQuery, Position
 from leadintake.application.views import LeadView
 from leadintake.domain.delivery import GIVE_UP_AFTER, Status
 from leadintake.domain.lead import State

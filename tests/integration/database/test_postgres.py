@@ -20,9 +20,9 @@ from tests.relay import Relay, relay
 
 from leadintake.adapters.sql.bell import bell
 from leadintake.adapters.sql.postgres import CONNECTIONS, STATEMENT_SECONDS, PostgresDatabase, connect
-from leadintake.application.database import LeadQuery, Transaction
-from leadintake.application.deliveries import Letter
 from leadintake.application.owing import Limit
+from leadintake.application.ports.database import LeadQuery, Transaction
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.delivery import Status
 from leadintake.domain.errors import SessionOver, Unavailable, WrongCredentials
 from leadintake.domain.events import PROSPECT, Event, EventKind

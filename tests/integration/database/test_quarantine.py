@@ -10,9 +10,9 @@ import pytest
 from tests.practice import FASTEST_PERSON, Practice
 from tests.records import NOW
 
-from leadintake.application.database import LeadQuery, Position
 from leadintake.application.desk import Change
 from leadintake.application.owing import Limit
+from leadintake.application.ports.database import LeadQuery, Position
 from leadintake.application.views import Receipt
 from leadintake.domain.delivery import Purpose, Status
 from leadintake.domain.errors import IllegalTransition, NotFound, NotQuarantined

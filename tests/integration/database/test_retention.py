@@ -13,9 +13,9 @@ from tests.fakes import MemoryFiles
 from tests.practice import OPERATOR, PASSWORD, SWEEP_AFTER, Practice
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, lead
 
-from leadintake.application.database import Transaction
 from leadintake.application.desk import Change
 from leadintake.application.intake import KEY_LIFETIME
+from leadintake.application.ports.database import Transaction
 from leadintake.application.retention import PORTION
 from leadintake.domain.errors import NotFound
 from leadintake.domain.events import SYSTEM, EventKind

@@ -12,7 +12,7 @@ from tests.names import real_names
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, lead
 
 from leadintake.adapters.sql.listing import FEW, NEAREST
-from leadintake.application.database import Database, LeadQuery, Position, Transaction
+from leadintake.application.ports.database import Database, LeadQuery, Position, Transaction
 from leadintake.application.views import LeadView
 from leadintake.domain.lead import Lead, State
 from leadintake.domain.search import query_words, words

@@ -19,7 +19,7 @@ from tests.records import FIRST_FIRM, lead
 from leadintake.adapters.sql import checkup
 from leadintake.adapters.sql.sqlite import LARGEST_GROUP, SqliteDatabase
 from leadintake.adapters.sql.sqlite_connections import engine
-from leadintake.application.database import LeadQuery, Transaction
+from leadintake.application.ports.database import LeadQuery, Transaction
 from leadintake.domain.errors import Unavailable
 from leadintake.domain.lead import Lead
 

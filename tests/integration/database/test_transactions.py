@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.records import FIRST_FIRM, NOW, SECOND_FIRM, delivery, lead, session, user
 
-from leadintake.application.database import Database, LeadQuery, Submission, Transaction
+from leadintake.application.ports.database import Database, LeadQuery, Submission, Transaction
 from leadintake.application.record import record
 from leadintake.application.views import Receipt
 

@@ -19,7 +19,7 @@ from tests.records import FIRST_FIRM, lead
 from leadintake.adapters.sql.sqlite import SqliteDatabase
 from leadintake.adapters.sql.turn import Turns
 from leadintake.adapters.sql.watch import watched
-from leadintake.application.database import LeadQuery, Transaction
+from leadintake.application.ports.database import LeadQuery, Transaction
 from leadintake.domain.errors import Unavailable
 
 

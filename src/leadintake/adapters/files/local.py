@@ -17,7 +17,7 @@ from leadintake.adapters.files.disk import THREADS, OpenFile, check_room, chunks
 from leadintake.adapters.files.keeping import Arrival, Keeper
 from leadintake.adapters.files.paths import BARE_NAME, LISTED_AT_ONCE, bare_name
 from leadintake.adapters.files.spool import Spool
-from leadintake.application.ports import Received
+from leadintake.application.ports.files import Received
 from leadintake.domain.errors import FileDamaged, FileUnavailable, Unavailable
 from leadintake.domain.lead import Resume
 from leadintake.domain.resume import Finding

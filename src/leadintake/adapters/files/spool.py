@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar
 
 from leadintake.adapters.files.disk import CHUNK, OpenFile, done
-from leadintake.application.ports import Received
+from leadintake.application.ports.files import Received
 from leadintake.domain.errors import TooLarge
 from leadintake.domain.resume import Finding, rounded_down
 

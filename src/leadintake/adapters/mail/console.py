@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leadintake.adapters.batching import BatchingThread
 from leadintake.adapters.mail.render import Renderer
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.errors import DeliveryFailed
 
 LARGEST_GROUP = 64

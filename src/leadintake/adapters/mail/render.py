@@ -21,7 +21,7 @@ from jinja2 import (
 )
 
 from leadintake.adapters.mail.message import compose, header_text, named_mailbox, wire_address
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.delivery import Purpose
 from leadintake.domain.errors import DeliveryFailed
 from leadintake.domain.greeting import greeting_name

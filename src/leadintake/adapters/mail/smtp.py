@@ -8,7 +8,7 @@ from dataclasses import replace
 from leadintake.adapters.mail.conversation import ConnectionLost, Conversation, Limits, Server
 from leadintake.adapters.mail.message import wire_address
 from leadintake.adapters.mail.render import Renderer
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.deliveries import Letter
 
 LIMITS = Limits()
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from leadintake.application.ports import SECRET_KEY_MIN_BYTES
+from leadintake.application.ports.security import SECRET_KEY_MIN_BYTES
 
 
 def derive(secret_key: bytes, purpose: str) -> bytes:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from jwt import InvalidTokenError, PyJWT
 
 from leadintake.adapters.security.keys import derive
-from leadintake.application.ports import Claims
+from leadintake.application.ports.security import Claims
 
 ALGORITHM = "HS256"
 HEADER = {"alg": ALGORITHM, "typ": "at+jwt"}

@@ -17,7 +17,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from leadintake.adapters.sql.as_json import JSON
 from leadintake.adapters.sql.hot import Row, run, scalar
 from leadintake.adapters.sql.tables import OF_FIRM, RECIPIENT_LEFT, SENDING, UNSETTLED, UtcDateTime, deliveries, leads
-from leadintake.application.deliveries import Letter
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain.delivery import Status
 
 

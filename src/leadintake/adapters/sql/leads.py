@@ -19,7 +19,7 @@ from leadintake.adapters.sql.tables import (
     leads,
     submissions,
 )
-from leadintake.application.database import LeadQuery
+from leadintake.application.ports.database import LeadQuery
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound, ReferenceTaken
 from leadintake.domain.lead import Handled, Lead, Resume, State

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from leadintake.adapters.sql.hot import Row, run, scalar
 from leadintake.adapters.sql.lead_views import fetch_views, select_views
 from leadintake.adapters.sql.tables import EPOCH, IN_QUARANTINE, NOT_IN_QUARANTINE, lead_words, leads
-from leadintake.application.database import LeadQuery, Position
+from leadintake.application.ports.database import LeadQuery, Position
 from leadintake.application.views import LeadView
 from leadintake.domain.search import words
 from leadintake.domain.values import meant_reference

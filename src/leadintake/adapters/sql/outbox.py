@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from leadintake.adapters.sql import claims
 from leadintake.adapters.sql.hot import batches, insert, run
 from leadintake.adapters.sql.tables import CONFIRMED, NOT_IN_QUARANTINE, OF_FIRM, UNSETTLED, Id, deliveries, leads
-from leadintake.application.deliveries import Letter
 from leadintake.application.ports import Clock
+from leadintake.application.ports.deliveries import Letter
 from leadintake.domain import values
 from leadintake.domain.delivery import FURTHEST, GIVE_UP_AFTER, LEASE, Delivery, Status
 

@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from leadintake.adapters.sql.batcher import Batcher
 from leadintake.adapters.sql.transaction import SqlTransaction
-from leadintake.application.database import Transaction, by_itself
 from leadintake.application.ports import Clock
+from leadintake.application.ports.database import Transaction, by_itself
 from leadintake.domain.errors import Unavailable
 
 Kind = tuple[UUID, Callable[[Transaction, Sequence[Any]], Sequence[Any]]]

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from leadintake.adapters.sql.tables import submissions
-from leadintake.application.database import Submission
+from leadintake.application.ports.database import Submission
 from leadintake.application.views import Receipt
 
 

@@ -12,8 +12,9 @@ from leadintake.adapters.mail.console import ConsoleMailer
 from leadintake.adapters.mail.render import Renderer
 from leadintake.adapters.sql.sqlite import SqliteDatabase
 from leadintake.adapters.sql.tables import FIRST_FIRM
-from leadintake.application.database import Database
-from leadintake.application.ports import FileStore, Mailer
+from leadintake.application.ports.database import Database
+from leadintake.application.ports.deliveries import Mailer
+from leadintake.application.ports.files import FileStore
 from leadintake.entrypoints.attachment import attachment
 from leadintake.entrypoints.settings import BadSetting, Settings
 

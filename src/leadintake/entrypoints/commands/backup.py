@@ -11,7 +11,7 @@ from uuid import UUID
 import click
 
 from leadintake import __version__
-from leadintake.application.database import Transaction
+from leadintake.application.ports.database import Transaction
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import NotFound, Refused
 from leadintake.domain.events import SYSTEM, Actor, Event

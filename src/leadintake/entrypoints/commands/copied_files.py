@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from leadintake.application.ports import FileStore, Received
+from leadintake.application.ports.files import FileStore, Received
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileUnavailable, Refused, TooLarge, Unavailable
 from leadintake.domain.lead import Resume

@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from leadintake.application.app import App
-from leadintake.application.database import LeadQuery, Position, Transaction
+from leadintake.application.ports.database import LeadQuery, Position, Transaction
 from leadintake.application.views import EventView, LeadView
 from leadintake.domain.errors import NotFound
 from leadintake.domain.lead import State

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from leadintake.application.database import LeadQuery, Position
-from leadintake.application.ports import FileStore
+from leadintake.application.ports.database import LeadQuery, Position
+from leadintake.application.ports.files import FileStore
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FileDamaged, FileUnavailable, NotFound, Unavailable
 from leadintake.domain.lead import Resume

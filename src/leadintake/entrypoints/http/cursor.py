@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from leadintake.application.database import LeadQuery, Position
+from leadintake.application.ports.database import LeadQuery, Position
 from leadintake.domain.errors import Malformed
 from leadintake.entrypoints.http import sealed
 

@@ -10,8 +10,8 @@ from litestar import Response, Router, get
 from litestar.serialization import encode_json
 from msgspec import Meta, Struct
 
-from leadintake.application.database import LeadQuery
 from leadintake.application.desk import Page
+from leadintake.application.ports.database import LeadQuery
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import FieldError, Invalid
 from leadintake.domain.lead import State

@@ -7,7 +7,7 @@ from litestar import Response, Router, post
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from leadintake.application.intake import Form
-from leadintake.application.ports import Upload
+from leadintake.application.ports.files import Upload
 from leadintake.application.views import Receipt
 from leadintake.domain import values
 from leadintake.domain.errors import Invalid, KeyReused, Malformed, TooLarge, Unavailable, WrongKind

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import limits
 from email_validator import EmailNotValidError, validate_email
 
-from leadintake.application.ports import SECRET_KEY_MIN_BYTES
+from leadintake.application.ports.security import SECRET_KEY_MIN_BYTES
 from leadintake.domain import values
 from leadintake.domain.errors import Invalid
 from leadintake.domain.resume import Kind

@@ -5,8 +5,8 @@ from dataclasses import replace
 from litestar import get
 from litestar.response import Redirect, Template
 
-from leadintake.application.database import LeadQuery, Position
 from leadintake.application.inbox import COUNT_MAX
+from leadintake.application.ports.database import LeadQuery, Position
 from leadintake.application.views import LeadView
 from leadintake.domain.errors import Malformed
 from leadintake.entrypoints.http.cursor import seal, unseal

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 
-from leadintake.application.database import LeadQuery
+from leadintake.application.ports.database import LeadQuery
 from leadintake.domain.errors import Invalid
 from leadintake.domain.lead import State
 from leadintake.domain.search import query_words

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from leadintake.application.deliveries import Deliveries, Outbox
-from leadintake.application.people import People
+from leadintake.application.ports.deliveries import Deliveries, Outbox
+from leadintake.application.ports.people import People
 from leadintake.application.views import EventView, LeadView, Receipt
 from leadintake.domain.events import Event
 from leadintake.domain.lead import Lead, State

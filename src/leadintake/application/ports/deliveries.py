@@ -1,4 +1,4 @@
-"""What the use cases need from a database for deliveries: what is owed, claimed and settled, and how it is seen."""
+"""What the use cases need for deliveries: what is owed, claimed and settled, how that is seen, and the way out."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -101,3 +101,14 @@ class Deliveries(Protocol):
 
     def waiting_since(self) -> datetime | None:
         """Since when a delivery is due. One that was claimed but never tried is due since it was owed."""
+
+
+class Mailer(Protocol):
+    """The way out for deliveries by e-mail."""
+
+    @property
+    def at_once(self) -> int:
+        """How many letters may be under way together. Of more, some would only wait while their claims run out."""
+
+    async def send(self, letter: Letter) -> str:
+        """Return, once the other side has taken responsibility, how it put that; raises DeliveryFailed, ChannelDown."""
