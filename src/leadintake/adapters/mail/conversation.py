@@ -63,8 +63,9 @@ class Limits:
     """How many connections there are at once, how many letters each takes, and what it may take, in seconds.
 
     Where an answer takes 25 ms, eight connections hand in 66 letters a second, and six workers stay below the 50 that
-    Postfix, as it comes, allows a client. To begin takes seven answers and a letter four, so after a hundred letters a
-    new one costs 2 %. A server waits at least five minutes for the next letter (RFC 5321 section 4.5.3.2.7).
+    Postfix, as it comes, allows a client. Opening a connection takes seven round trips and a letter four, so one new
+    connection for a hundred letters costs 2 %. A server waits at least five minutes for the next letter (RFC 5321
+    section 4.5.3.2.7).
 
     Its clients should wait for minutes too, but all has to fit into domain.delivery.SEND_TIMEOUT: at worst a kept
     connection falls silent in an envelope and another is begun. The message gets what is left, at least 19 seconds,

@@ -102,8 +102,7 @@ class SqlDeliveries:
 
         While the channel is down, claims are undone all the time, so that `due_at` is always of a minute ago; and while
         the mail server is, it is always ahead. A prospect's own server may put a mail off for hours, an attorney's
-        hardly does. Of more than a hundred deliveries the first has waited its turn for an hour then, so no others are
-        looked at.
+        hardly does. A queue of more than a hundred has been growing for an hour by then, so its first hundred will do.
         """
         first = self._connection.execute(FIRST_DUE, {"firm": self._firm_id})
         return min((_waits_since(*row) for row in first), default=None)

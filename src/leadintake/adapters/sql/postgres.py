@@ -24,7 +24,7 @@ from leadintake.application.ports import Clock
 from leadintake.application.ports.database import Transaction, by_itself
 from leadintake.domain.errors import Unavailable
 
-Kind = tuple[UUID, Callable[[Transaction, Sequence[Any]], Sequence[Any]]]
+BatchKey = tuple[UUID, Callable[[Transaction, Sequence[Any]], Sequence[Any]]]
 """A firm, and the work that does tasks."""
 
 A = TypeVar("A")
@@ -121,9 +121,9 @@ class PostgresDatabase:
         await self._batcher.finish()
         await self._engine.dispose()
 
-    async def _write_shared(self, kind: Kind, tasks: Sequence[Any]) -> Sequence[Any]:
+    async def _write_shared(self, key: BatchKey, tasks: Sequence[Any]) -> Sequence[Any]:
         """What comes of each task, all in one transaction. Where that raises, each has one of its own."""
-        firm_id, work = kind
+        firm_id, work = key
         try:
             return await self.write(firm_id, lambda tx: work(tx, tasks))
         except Unavailable:

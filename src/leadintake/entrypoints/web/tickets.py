@@ -1,7 +1,7 @@
 """What a page carries to prove later what it was: the ticket of a form with its notice, the address of a receipt."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from leadintake.domain.lead import Notice
 from leadintake.entrypoints.http.sealed import seal, unseal
@@ -11,15 +11,13 @@ TIME_BYTES = 8
 RANDOM_BYTES = 16
 """No two forms have the same ticket, and nobody can guess one."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def make_ticket(notice: Notice, random: bytes, keys: Sequence[bytes]) -> str:
     """The ticket of a form that is shown with a notice, to the second; `random` are RANDOM_BYTES.
 
     Short enough to be an Idempotency-Key.
     """
-    seconds = (notice.shown_at - EPOCH) // timedelta(seconds=1)
+    seconds = int(notice.shown_at.timestamp())
     return seal(TICKET, seconds.to_bytes(TIME_BYTES) + random, notice.text, keys)
 
 
@@ -30,7 +28,7 @@ def notice_of(ticket: str, text: str, keys: Sequence[bytes]) -> Notice | None:
         plain = unseal(TICKET, ticket, TIME_BYTES + RANDOM_BYTES, text, keys)
     except ValueError:
         return None
-    return Notice(text, EPOCH + timedelta(seconds=int.from_bytes(plain[:TIME_BYTES])))
+    return Notice(text, datetime.fromtimestamp(int.from_bytes(plain[:TIME_BYTES]), UTC))
 
 
 def make_proof(reference: str, keys: Sequence[bytes]) -> str:
