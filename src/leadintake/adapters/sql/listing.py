@@ -91,6 +91,7 @@ def _tries(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> Iterat
 
     In quarantine no word is indexed, so that no flood makes searches slow.
     """
+    probed = [] if query.quarantined else query.words
 
     def count_up_to(most: int) -> dict[str, int]:
         """The words of at most so many matches, by how many they have."""
@@ -98,7 +99,6 @@ def _tries(connection: sa.Connection, firm_id: UUID, query: LeadQuery) -> Iterat
         counts = {word: scalar(run(connection, _probe(), parameters | _range(0, word))) for word in probed}
         return {word: found for word, found in counts.items() if found <= most}
 
-    probed = [] if query.quarantined else query.words
     counts = count_up_to(FEW) or (count_up_to(MANY) if len(probed) > 1 else {})
     shape, values = _asked(firm_id, query, counts)
     yield shape, {**values, "most": NEAREST}
