@@ -193,7 +193,7 @@ async def test_more_at_once_than_there_are_connections(url: str) -> None:
 
 
 async def test_transactions_that_block_each_other(url: str) -> None:
-    """Two that wait for each other both succeed: the server ends one, and it is repeated."""
+    """Two that wait for each other both succeed: what the server ends, one or both at once, is repeated."""
     both_began = asyncio.Barrier(2)
 
     async with opened(url) as database, opened(url) as another:
@@ -212,7 +212,7 @@ async def test_transactions_that_block_each_other(url: str) -> None:
 
         await asyncio.gather(database.write(FIRST_FIRM, locking(0, 1, 2)), another.write(FIRST_FIRM, locking(1, 2, 1)))
 
-        assert sorted(waits) == [1, 2]
+        assert max(waits) == 2
 
 
 async def test_what_cannot_be_stored_is_no_outage(url: str) -> None:
